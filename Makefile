@@ -1,0 +1,69 @@
+# Each target does its own set-up: the pinned packages go into .venv, once, and again only when a
+# lock file or pyproject.toml changes. Written for GNU make 3.81 (macOS) and later.
+
+PYTHON ?= python3
+CORES ?= $(shell getconf _NPROCESSORS_ONLN)
+# Further arguments: make test PYTEST_ARGS="-k kfac -n 2"
+PYTEST_ARGS ?=
+SNAKEMAKE_ARGS ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# Shell rules of the workflow find `python` here.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help reproduce quick test test-slow lint clean
+
+help:
+	@echo "make reproduce   every table and figure at full scale"
+	@echo "make quick       the same at a small scale, in minutes"
+	@echo "make test        the tests, without the slow ones"
+	@echo "make test-slow   the slow tests"
+	@echo "make lint        style, types, import contracts and the workflow's own lint"
+	@echo "make clean       remove results, new figures, caches and .venv"
+	@echo "CORES=$(CORES) is how many CPUs a workflow may use; PYTHON=$(PYTHON) builds .venv."
+
+reproduce: .venv/runtime.stamp
+	$(BIN)/snakemake --cores $(CORES) $(SNAKEMAKE_ARGS)
+
+quick: .venv/runtime.stamp
+	$(BIN)/snakemake --cores $(CORES) --config scale=quick $(SNAKEMAKE_ARGS)
+
+test: .venv/dev.stamp
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-slow: .venv/dev.stamp
+	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+# An older .venv is updated in place. The build backend is the pinned setuptools, so that the
+# editable install fetches nothing.
+.venv/runtime.stamp: requirements.lock pyproject.toml
+	@command -v "$(PYTHON)" >/dev/null \
+	  || { echo "$(PYTHON) was not found: name a Python of version 3.11 or later, as in make PYTHON=python3.11." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is older than 3.11: name a later one, as in make PYTHON=python3.11." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null \
+	  || { echo "$(PYTHON) lacks the venv module: install it (python3-venv on Debian and Ubuntu)." >&2; exit 1; }
+	@echo "Installing the pinned packages into .venv (a few minutes, once)."
+	@"$(PYTHON)" -m venv .venv
+	@$(PIP) install -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/dev.stamp: requirements-dev.lock .venv/runtime.stamp
+	@echo "Installing the pinned tools for tests and lint into .venv."
+	@$(PIP) install --no-deps -r requirements-dev.lock
+	@touch $@
+
+clean:
+	rm -rf .venv .snakemake outputs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache src/layerwise.egg-info
+	find results figures -mindepth 1 ! -name .gitkeep ! -path 'figures/gallery*' -delete
+	find src scripts tests workflow -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,20 @@
+# The pipeline: instances → simulate → aggregate → figures.
+#
+#   snakemake --cores 2                          every figure, at the paper's scale
+#   snakemake --cores 2 --config scale=quick     the same in about a minute
+#   snakemake --cores 2 figures/head_to_head.pdf one figure
+#
+# config/README.md tells how Hydra overrides reach it.
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/instances.smk"
+include: "workflow/rules/simulate.smk"
+include: "workflow/rules/aggregate.smk"
+include: "workflow/rules/figures.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        FIGURES,

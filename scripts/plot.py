@@ -1,0 +1,21 @@
+"""Draw a figure from an experiment's reduced tables: PDF, PNG, and the drawn table as CSV."""
+
+import argparse
+import json
+from pathlib import Path
+
+from layerwise.figures import render
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("figure", help="a module of layerwise.figures")
+    parser.add_argument("--tables", required=True, type=Path, help="folder of the reduced tables")
+    parser.add_argument("--labels", required=True, help="JSON: method name to label")
+    parser.add_argument("--out", required=True, type=Path, help="the PDF; the others lie beside it")
+    arguments = parser.parse_args()
+    render(arguments.figure, arguments.tables, json.loads(arguments.labels), arguments.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Training loss, subspace distance and transfer loss against the iteration (the paper's Fig. 1)."""
+
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from layerwise.figures import style
+from layerwise.selection import bands
+
+METRICS = {
+    "train_loss": "training loss",
+    "subspace_distance": "subspace distance",
+    "transfer_loss": "transfer loss",
+}
+
+
+def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
+    """A row for each regime, a column for each metric, a line for each method."""
+    traces = tables["traces"]
+    by = ["problem", "regime", "kappa_x", "kappa_f", "method", "lr", "damping", "step"]
+    drawn = pd.concat(
+        [bands(traces, by, metric).assign(metric=metric) for metric in METRICS], ignore_index=True
+    )
+    problems = drawn["problem"].unique()
+    figure, grid = plt.subplots(
+        len(problems), len(METRICS), figsize=(style.WIDTH, 2.1 * len(problems) + 0.8),
+        sharex=True, squeeze=False,
+    )  # fmt: skip
+    for row, problem in zip(grid, problems, strict=True):
+        for axes, (metric, name) in zip(row, METRICS.items(), strict=True):
+            panel = drawn[(drawn["problem"] == problem) & (drawn["metric"] == metric)]
+            for method, line in panel[panel["step"] > 0].groupby("method", sort=False):
+                look = style.of_method(str(method), labels)
+                axes.plot(line["step"], line["median"], markevery=0.12, **look)
+                axes.fill_between(
+                    line["step"], line["low"], line["high"], color=look["color"], alpha=0.12, lw=0
+                )
+            first = panel.iloc[0]
+            axes.set(xscale="log", yscale="log", ylabel=name)
+            axes.set_title(
+                rf"{first['regime']}: $\kappa_x={first['kappa_x']:g}$, "
+                rf"$\kappa_F={first['kappa_f']:g}$"
+            )
+    for axes in grid[-1]:
+        axes.set_xlabel("iteration")
+    style.legend_below(figure, grid[0, 0], columns=4)
+    return figure, drawn

@@ -1,0 +1,73 @@
+"""One look for all figures: a method has the same colour, marker and line everywhere.
+
+Colours are Okabe and Ito's, which colour-blind readers tell apart; a batch-norm variant keeps its
+optimiser's colour and changes line and marker.
+"""
+
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+WIDTH = 7.0  # inches: a page's text width
+COLUMN = 3.4  # inches: one of two columns
+
+RC: dict[str, Any] = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "legend.fontsize": 7,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.5,
+    "legend.frameon": False,
+    "figure.dpi": 150,
+    "savefig.dpi": 200,
+    "savefig.bbox": "tight",
+    "pdf.fonttype": 42,
+    "figure.constrained_layout.use": True,
+}
+
+ORANGE, SKY, GREEN, BLUE, RED, PURPLE = (
+    "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7",
+)  # fmt: skip
+BLACK, GREY = "#000000", "#888888"
+
+METHODS: dict[str, dict[str, Any]] = {
+    "sgd": {"color": RED, "marker": "o", "linestyle": "-"},
+    "adam": {"color": ORANGE, "marker": "s", "linestyle": "-"},
+    "amgd": {"color": PURPLE, "marker": "^", "linestyle": "-"},
+    "dfw": {"color": SKY, "marker": "v", "linestyle": "-"},
+    "kfac": {"color": BLUE, "marker": "D", "linestyle": "-"},
+    "kfac_input": {"color": GREEN, "marker": "P", "linestyle": "-"},
+    "gauss_newton": {"color": BLACK, "marker": "X", "linestyle": "-"},
+    "bn_hidden_sgd": {"color": RED, "marker": "<", "linestyle": "--"},
+    "bn_hidden_adam": {"color": ORANGE, "marker": "<", "linestyle": "--"},
+    "bn_input_sgd": {"color": RED, "marker": ">", "linestyle": ":"},
+    "bn_input_adam": {"color": ORANGE, "marker": ">", "linestyle": ":"},
+    "whitened_sgd": {"color": GREY, "marker": "*", "linestyle": "-."},
+}
+# A method that is not listed gets one of these, by its position among the unlisted.
+SPARE = [
+    {"color": color, "marker": marker, "linestyle": (0, (3, 1, 1, 1))}
+    for color, marker in ((GREEN, "h"), (PURPLE, "d"), (SKY, "p"), (BLACK, "8"))
+]
+
+
+def of_method(name: str, labels: dict[str, str]) -> dict[str, Any]:
+    """Keyword arguments of a method's line, its label included."""
+    unlisted = [method for method in labels if method not in METHODS]
+    look = METHODS[name] if name in METHODS else SPARE[unlisted.index(name) % len(SPARE)]
+    return look | {"label": labels[name]}
+
+
+def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
+    """One legend for all panels, under them."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)

@@ -1,0 +1,93 @@
+"""Problem instances of linear representation learning: ground truths and initial weights.
+
+The model is y = F* G* x + eps (Section 3.1 of the paper). One file holds all seeds of one problem;
+every method starts from it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from layerwise.covariance import Array, eigenbasis, haar, spectrum
+from layerwise.records import atomic_path
+from layerwise.settings import LinearProblem
+from layerwise.streams import generator
+
+
+@dataclass(frozen=True)
+class Instances:
+    """Ground truths and initial weights of S seeds, float64.
+
+    Shapes: seeds (S,); eigenvalues (d_x,) and eigenvectors (S, d_x, d_x, as columns) of Sigma_x, and
+    the same of the transfer task; features_true G* (S, k, d_x) with orthonormal rows; head_true F*
+    and head_transfer (S, d_y, k); features_init G_0 (S, k, d_x); head_init F_0 (S, d_y, k).
+    """
+
+    seeds: np.ndarray
+    eigenvalues: Array
+    eigenvectors: Array
+    eigenvalues_transfer: Array
+    eigenvectors_transfer: Array
+    features_true: Array
+    head_true: Array
+    head_transfer: Array
+    features_init: Array
+    head_init: Array
+
+    def save(self, path: Path) -> None:
+        """Write the arrays as an uncompressed .npz file, whole or not at all."""
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> "Instances":
+        """Read what :meth:`save` wrote. Raises ValueError when the file is not such a file."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return cls(**{field.name: file[field.name] for field in fields(cls)})
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # zipfile, zlib and NumPy each raise their own kind
+            raise ValueError(
+                f"{path} is not a readable instance file ({error}): delete it and run again"
+            ) from error
+
+
+def head(rng: np.random.Generator, d_y: int, rank: int, kappa: float) -> Array:
+    """F* with singular values log-spaced from 1 down to 1/kappa: shape (d_y, rank)."""
+    singular_values = np.geomspace(1.0, 1.0 / kappa, rank)
+    return haar(rng, d_y, rank) * singular_values @ haar(rng, rank, rank).T
+
+
+def _draw_seed(task: LinearProblem, seed: int) -> dict[str, Array]:
+    d_x, d_y, rank = task.d_x, task.d_y, task.rank
+    vectors = eigenbasis(task.basis, d_x, generator("eigenbasis", seed))
+    vectors_transfer = vectors
+    if task.transfer_kappa_x is not None:
+        vectors_transfer = eigenbasis(task.basis, d_x, generator("eigenbasis of transfer", seed))
+    init = generator("initial weights", seed)
+    return {
+        "eigenvectors": vectors,
+        "eigenvectors_transfer": vectors_transfer,
+        "features_true": haar(generator("true features", seed), d_x, rank).T,
+        "head_true": head(generator("true head", seed), d_y, rank, task.kappa_f),
+        "head_transfer": head(generator("transfer head", seed), d_y, rank, task.kappa_f),
+        "features_init": init.standard_normal((rank, d_x)) / np.sqrt(d_x),
+        "head_init": init.standard_normal((d_y, rank)) / np.sqrt(rank),
+    }
+
+
+def draw(task: LinearProblem, seeds: Sequence[int]) -> Instances:
+    """Draw the instances of ``task`` for ``seeds``."""
+    each = [_draw_seed(task, seed) for seed in seeds]
+    stacked = {name: np.stack([one[name] for one in each]) for name in each[0]}
+    kappa_transfer = task.kappa_x if task.transfer_kappa_x is None else task.transfer_kappa_x
+    return Instances(
+        seeds=np.asarray(seeds, dtype=np.int64),
+        eigenvalues=spectrum(task.spectrum, task.d_x, task.kappa_x),
+        eigenvalues_transfer=spectrum(task.spectrum, task.d_x, kappa_transfer),
+        **stacked,
+    )

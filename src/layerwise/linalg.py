@@ -1,0 +1,37 @@
+"""Batched linear algebra under the preconditioners.
+
+A matrix that belongs to a seed, shape (S, m, m), multiplies the weights of all variants of that seed,
+shape (S, V, rows, m), in one product: the variants' rows are folded together, since a broadcast
+batched product would copy the seed's matrix once for each variant.
+"""
+
+import torch
+from torch import Tensor
+
+
+def times_seed_matrix(rows: Tensor, matrix: Tensor) -> Tensor:
+    """rows (S, V, r, m) times a seed's matrix (S, m, q): shape (S, V, r, q)."""
+    s, v, r, m = rows.shape
+    return (rows.reshape(s, v * r, m) @ matrix).view(s, v, r, matrix.shape[-1])
+
+
+def cholesky(matrix: Tensor) -> Tensor:
+    """Lower Cholesky factors; NaN where a matrix is not positive definite, so that the run that
+    needed it is recorded as diverged and its neighbours are left alone."""
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    return torch.where((failed != 0)[..., None, None], torch.nan, factor)
+
+
+def solve_spd_right(rows: Tensor, matrix: Tensor) -> Tensor:
+    """rows M^-1 for symmetric positive definite M, batch shapes equal; NaN where M is not."""
+    return torch.cholesky_solve(rows.mT, cholesky(matrix)).mT
+
+
+def solve_spd_left(matrix: Tensor, columns: Tensor) -> Tensor:
+    """M^-1 columns for symmetric positive definite M, batch shapes equal; NaN where M is not."""
+    return torch.cholesky_solve(columns, cholesky(matrix))
+
+
+def orthonormal_rows(matrix: Tensor) -> Tensor:
+    """An orthonormal basis of the row space, shape as given (rows <= columns)."""
+    return torch.linalg.qr(matrix.mT).Q.mT

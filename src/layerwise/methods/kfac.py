@@ -1,0 +1,67 @@
+"""The layer-wise preconditioner of Eq. 5: a Kronecker factor on each side of a layer's gradient.
+
+    G+ = G - lr P_G^-1 grad_G (Q_G + damping I)^-1        Q_G = Sigma_x hat
+    F+ = F - lr_head grad_F(F, G+) Q_F^-1                 Q_F = E z z^T on the same batch, z = G+ x
+
+The functions are the equation's parts; KFAC is their composition.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from layerwise.linalg import cholesky, solve_spd_left
+from layerwise.methods.base import Grid
+from layerwise.moments import Moments
+from layerwise.networks import Network, Weights, least_squares_head, linear_gradients
+
+
+def precondition_inputs(gradient: Tensor, xx: Tensor, dampings: Tensor) -> Tensor:
+    """gradient (Q_G + damping I)^-1, with one factorisation for each seed and damping value.
+
+    gradient (S, V, k, d_x), where V runs over dampings (D,) first and step sizes second;
+    xx (S, d_x, d_x) is the batch's second moment Q_G.
+    """
+    s, v, k, d = gradient.shape
+    identity = torch.eye(d, dtype=xx.dtype, device=xx.device)
+    factor = cholesky(xx[:, None] + dampings[:, None, None] * identity)  # (S, D, d, d)
+    rows = gradient.reshape(s, len(dampings), -1, d)
+    return torch.cholesky_solve(rows.mT, factor).mT.reshape(s, v, k, d)
+
+
+def precondition_outputs(head: Tensor, gradient: Tensor) -> Tensor:
+    """P_G^-1 gradient with P_G = F^T F: heads (S, V, d_y, k), gradient (S, V, k, d_x)."""
+    return solve_spd_left(head.mT @ head, gradient)
+
+
+class KFAC:
+    """Eq. 5 with P_G = F^T F (``precondition_outputs``) or P_G = I.
+
+    ``lr_head`` is eta_F; None makes it equal to lr, eta_G. At eta_F = 1 the head is the
+    least-squares fit on the batch.
+    """
+
+    batches_per_step = 1
+
+    def __init__(self, grid: Grid, precondition_outputs: bool, lr_head: float | None) -> None:
+        self._grid = grid
+        self._lr_head = grid.lr if lr_head is None else lr_head
+        self._precondition_outputs = precondition_outputs
+
+    def start(self, weights: Weights) -> None:
+        return None
+
+    def step(
+        self, weights: Weights, batches: Sequence[Moments], memory: None, network: Network
+    ) -> tuple[Weights, None]:
+        (moments,) = batches
+        direction = linear_gradients(weights, moments).features
+        if self._precondition_outputs:
+            direction = precondition_outputs(weights.head, direction)
+        direction = precondition_inputs(direction, moments.xx, self._grid.dampings)
+        features = weights.features - self._grid.lr * direction
+        # F - lr_head (F zz - y z^T) zz^-1, written as the average that it is.
+        fitted = least_squares_head(features, moments)
+        head = weights.head + self._lr_head * (fitted - weights.head)
+        return Weights(features, head), None

@@ -1,0 +1,223 @@
+"""From an experiment's configuration to the cells of the pipeline. No torch: every job parses this.
+
+A cell is a method on a problem, with all seeds, step sizes and damping values; its canonical JSON is
+what decides whether it is run again.
+"""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from omegaconf import OmegaConf
+from pydantic import Field
+
+from layerwise.compose import PATH_KEYS, compose_config, options
+from layerwise.settings import (
+    ConfigError,
+    LinearProblem,
+    Positive,
+    Settings,
+    nearest,
+    run_settings,
+    validate,
+)
+
+class Experiment(Settings):
+    """What an experiment compares, and the rule that selects step sizes, the same for all methods."""
+
+    name: str
+    problems: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    methods: Annotated[list[str], Field(min_length=1)]
+    select_by: Literal[
+        "steps_to_target", "subspace_distance", "excess_loss", "transfer_loss", "train_loss"
+    ]
+    target: Positive  # the subspace distance whose first passage is reported
+    figures: Annotated[list[str], Field(min_length=1)]
+
+
+class Scale(Settings):
+    """How much of an experiment is run; None keeps all."""
+
+    name: str
+    max_steps: Annotated[int, Field(ge=1)] | None
+    axis_points: Annotated[int, Field(ge=1)] | None
+    lr_points: Annotated[int, Field(ge=1)] | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One job: ``settings`` is the canonical JSON of its run settings, ``instance`` of its problem."""
+
+    experiment: str
+    problem: str
+    method: str
+    rule_module: str
+    settings: str
+    instance: str
+    varied: dict[str, Any]  # the keys of the task that the experiment varies, for the tables
+
+
+@dataclass(frozen=True)
+class ExperimentPlan:
+    """An experiment's cells, the methods' labels, and what was run in words."""
+
+    experiment: Experiment
+    cells: tuple[Cell, ...]
+    labels: dict[str, str]
+    summary: str  # what was run, in words, for captions
+
+    @property
+    def reduction(self) -> str:
+        """Canonical JSON of the cells' tables, in order, and of the rule that selects step sizes."""
+        return canonical(
+            {
+                "cells": [
+                    {"problem": cell.problem, "varied": cell.varied} for cell in self.cells
+                ],
+                "select_by": self.experiment.select_by,
+                "target": self.experiment.target,
+            }
+        )
+
+
+def canonical(content: Any) -> str:
+    """The one JSON text of a content: sorted keys, no spaces."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+
+def results_label(scale: str, overrides: Sequence[str]) -> str:
+    """The folder of a scale's results: none for the paper's, one of its own for each set of
+    overrides, whatever their order, so that they live side by side."""
+    if not overrides:
+        return "" if scale == "paper" else scale
+    return f"{scale}-{hashlib.sha256(canonical(sorted(overrides)).encode()).hexdigest()[:8]}"
+
+
+def plan_all(
+    names: Sequence[str] | str | None, scale: str, overrides: Sequence[str] = ()
+) -> dict[str, ExperimentPlan]:
+    """Plans of the named experiments, of all when None. Raises ConfigError with one sentence."""
+    chosen = options("experiment") if names is None else [names] if isinstance(names, str) else names
+    return {name: plan(name, scale, overrides) for name in chosen}
+
+
+def plan(name: str, scale: str, overrides: Sequence[str] = ()) -> ExperimentPlan:
+    """Compose an experiment at a scale and expand it. Raises ConfigError with one sentence."""
+    config = compose_config(
+        [
+            "~method",
+            *(f"+method@methods.{method}={method}" for method in options("method")),
+            f"+experiment={name}",
+            f"+scale={scale}",
+            *overrides,
+        ]
+    )
+    content: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    experiment = validate(Experiment, content.pop("experiment"), "experiment")
+    scaled = validate(Scale, content.pop("scale"), "scale")
+    methods = content.pop("methods")
+    for method in experiment.methods:
+        if method not in methods:
+            raise ConfigError(
+                f"experiment.methods = {method!r} is unknown{nearest(method, list(methods))} "
+                f"(allowed are {', '.join(methods)})"
+            )
+    labels = {method: methods[method].pop("label") for method in methods}
+    base = {key: value for key, value in content.items() if key not in PATH_KEYS}
+    if scaled.max_steps is not None:
+        base["steps"] = min(base["steps"], scaled.max_steps)
+    cells = [
+        _cell(experiment, problem, base, _thin_lr(methods[method], scaled))
+        for problem in _problems(experiment, scaled, _overridden(base["task"], overrides))
+        for method in experiment.methods
+    ]
+    return ExperimentPlan(experiment, tuple(cells), labels, _summary(experiment, cells[0]))
+
+
+def _thin(values: list[Any], points: int | None) -> list[Any]:
+    """Keep ``points`` values: the ends, and evenly between them."""
+    if points is None or len(values) <= points:
+        return values
+    if points == 1:
+        return values[:1]
+    return [values[round(i * (len(values) - 1) / (points - 1))] for i in range(points)]
+
+
+def _thin_lr(method: dict[str, Any], scale: Scale) -> dict[str, Any]:
+    lr = method["lr"]
+    return method | {"lr": _thin(lr, scale.lr_points) if isinstance(lr, list) else lr}
+
+
+def _overridden(task: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """The keys of the task that overrides set, with their values: they replace an axis."""
+    keys = [override.split("=")[0].removeprefix("task.") for override in overrides]
+    return {key: task[key] for key in keys if key in task}
+
+
+def _problems(
+    experiment: Experiment, scale: Scale, replaced: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Every entry stands for the product of its lists. A scale that keeps some points keeps them of
+    an entry's first list; its other lists then keep their first value."""
+    expanded = []
+    for entry in experiment.problems:
+        axes = [
+            value if isinstance(value, list) else [value]
+            for value in (replaced.get(key, value) for key, value in entry.items())
+        ]
+        if scale.axis_points is not None:
+            first = next((i for i, axis in enumerate(axes) if len(axis) > 1), 0)
+            axes = [
+                _thin(axis, scale.axis_points if i == first else 1) for i, axis in enumerate(axes)
+            ]
+        expanded += [dict(zip(entry, point, strict=True)) for point in itertools.product(*axes)]
+    return expanded
+
+
+def _cell(
+    experiment: Experiment, varied: dict[str, Any], base: dict[str, Any], method: dict[str, Any]
+) -> Cell:
+    # "regime" names an entry for readers; the other keys are the task's.
+    changes = {key: value for key, value in varied.items() if key != "regime"}
+    unknown = [key for key in changes if key not in base["task"]]
+    if unknown:
+        raise ConfigError(
+            f"experiment.problems names {unknown[0]!r}, which is no key of the task"
+            f"{nearest(unknown[0], list(base['task']))}"
+        )
+    try:
+        settings = run_settings(base | {"task": base["task"] | changes, "method": method})
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("method.", f"methods.{method['name']}.")) from None
+    dumped = settings.model_dump()
+    instance = {key: dumped["task"][key] for key in LinearProblem.model_fields} | {"seeds": settings.seeds}
+    readable = "_".join(f"{key}-{value}" for key, value in varied.items())
+    digest = hashlib.sha256(canonical(dumped["task"]).encode()).hexdigest()[:8]
+    return Cell(
+        experiment=experiment.name,
+        problem=f"{readable}_{digest}",
+        method=settings.method.name,
+        rule_module="layerwise.methods." + settings.method.rule.split(".")[0],
+        settings=canonical(dumped),
+        instance=canonical(instance),
+        varied=varied,
+    )
+
+
+def _summary(experiment: Experiment, cell: Cell) -> str:
+    settings = json.loads(cell.settings)
+    task = settings["task"]
+    rule = {
+        "steps_to_target": f"the fewest iterations to subspace distance {experiment.target:g}"
+    }.get(experiment.select_by, f"the smallest final {experiment.select_by.replace('_', ' ')}")
+    return (
+        f"d_x = {task['d_x']}, d_y = {task['d_y']}, k = {task['rank']}, batch size n = "
+        f"{task['batch_size']}, noise σ = {task['noise']:g}, {task['spectrum']} spectrum in the "
+        f"{task['basis']} basis, {task['inputs']} inputs, {settings['steps']} steps, "
+        f"{len(settings['seeds'])} seeds. For every method alike, the step size (and damping) is "
+        f"the one with {rule}, by the median over seeds, among those of its grid with which no seed "
+        "diverges. Lines are medians over seeds, bands the interquartile range."
+    )

@@ -1,0 +1,92 @@
+"""Files of results: written whole or not at all, and read with a check of what they are."""
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+# One row of a run table: what was run, and what was measured at one recorded step of one seed.
+RUN_COLUMNS = (
+    "method",
+    "lr",
+    "damping",
+    "seed",
+    "step",
+    "kappa_x",
+    "kappa_f",
+    "basis",
+    "inputs",
+    "batch_size",
+    "eigenvalue_min",
+    "train_loss",
+    "excess_loss",
+    "subspace_distance",
+    "transfer_loss",
+    "transfer_loss_population",
+    "outside_norm",
+    "head_sigma_min",
+    "status",
+    "diverged_at",
+)
+PACKAGES = ("layerwise", "torch", "numpy", "pandas", "hydra-core", "omegaconf", "snakemake")
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``, renamed to it on success and removed on failure."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table as .parquet or .csv, by the path's ending."""
+    with atomic_path(path) as temporary:
+        if path.suffix == ".parquet":
+            frame.to_parquet(temporary, index=False)
+        else:
+            frame.to_csv(temporary, index=False)
+
+
+def read_table(path: Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Read a table. Raises ValueError when it cannot be read or lacks one of ``columns``."""
+    try:
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # Arrow and the CSV parser each raise their own kinds
+        raise ValueError(
+            f"{path} is not a readable table ({error}): delete it and run again"
+        ) from error
+    missing = [column for column in columns if column not in frame]
+    if missing:
+        raise ValueError(
+            f"{path} lacks the columns {', '.join(missing)}: delete it and run again"
+        )
+    return frame
+
+
+def write_json(content: Any, path: Path) -> None:
+    """Write indented JSON."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+def environment() -> dict[str, Any]:
+    """Versions and host, for the record of a run."""
+    return {
+        "python": platform.python_version(),
+        "versions": {package: version(package) for package in PACKAGES},
+        "host": platform.node(),
+        "platform": platform.platform(),
+    }

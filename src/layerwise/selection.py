@@ -1,0 +1,95 @@
+"""Reduction of run tables: first passage, the step-size rule, medians with bootstrap intervals."""
+
+import numpy as np
+import pandas as pd
+
+VARIANT = ["method", "damping", "lr"]
+CONTRACTION_FLOOR = 1e-9
+
+
+def summarise(runs: pd.DataFrame, target: float) -> pd.DataFrame:
+    """One row for each (problem, method, damping, lr, seed): the last recorded metrics, the status,
+    and ``steps_to_target``: the first recorded step with subspace distance <= target, else infinity,
+    and ``contraction``, see :func:`_contraction`.
+    """
+    keys = ["problem", *VARIANT, "seed"]
+    last = runs.loc[runs.groupby(keys, sort=False)["step"].idxmax()].set_index(keys)
+    reached = runs[runs["subspace_distance"] <= target].groupby(keys)["step"].min()
+    last["steps_to_target"] = reached.reindex(last.index).astype(float).fillna(np.inf)
+    last["contraction"] = runs.groupby(keys, sort=False)[["step", "outside_norm"]].apply(
+        lambda run: _contraction(run["step"].to_numpy(), run["outside_norm"].to_numpy())
+    )
+    return last.reset_index()
+
+
+def _contraction(steps: np.ndarray, norms: np.ndarray) -> float:
+    """Late contraction a step of |G (I - G*^T G*)|: the geometric mean over the second half of the
+    steps before it falls below CONTRACTION_FLOOR of its start, where round-off would show."""
+    valid = np.flatnonzero(norms > CONTRACTION_FLOOR * norms[0])
+    if len(valid) < 2:
+        return np.nan
+    last = valid[-1]
+    first = np.searchsorted(steps, steps[last] // 2)
+    return float((norms[last] / norms[first]) ** (1 / (steps[last] - steps[first])))
+
+
+def score_variants(summary: pd.DataFrame, select_by: str) -> pd.DataFrame:
+    """One row for each (problem, method, damping, lr): ``score``, the median over seeds of
+    ``select_by``, infinite when any seed diverged, and ``final``, the median subspace distance."""
+    groups = summary.assign(diverged=summary["status"] != "ok").groupby(
+        ["problem", *VARIANT], sort=False
+    )
+    scores = groups.agg(
+        score=(select_by, "median"),
+        final=("subspace_distance", "median"),
+        diverged_seeds=("diverged", "sum"),
+        seeds=("seed", "size"),
+    ).reset_index()
+    scores.loc[scores["diverged_seeds"] > 0, ["score", "final"]] = np.inf
+    return scores
+
+
+def select(scores: pd.DataFrame) -> pd.DataFrame:
+    """The rule: for each (problem, method) the variant with the smallest score.
+
+    Ties go to the smaller median final subspace distance, then to fewer diverged seeds, then to the
+    smaller step size. ``lr_at_edge`` and ``damping_at_edge`` tell that the choice is an end of a grid
+    of several values, so that a wider grid might do better.
+    """
+    order = ["score", "final", "diverged_seeds", "lr", "damping"]
+    by = ["problem", "method"]
+    chosen = scores.sort_values(order, kind="stable").drop_duplicates(by).sort_index()
+    for axis in ("lr", "damping"):
+        limits = scores.groupby(by)[axis].agg(["min", "max"])
+        low, high = limits.loc[pd.MultiIndex.from_frame(chosen[by])].to_numpy().T
+        at_edge = (chosen[axis] == low) | (chosen[axis] == high)
+        chosen[f"{axis}_at_edge"] = at_edge & (low < high)
+    return chosen.reset_index(drop=True)
+
+
+def chosen_runs(table: pd.DataFrame, selection: pd.DataFrame) -> pd.DataFrame:
+    """The rows of ``table`` that belong to the selected variants."""
+    return table.merge(selection[["problem", *VARIANT]], on=["problem", *VARIANT])
+
+
+def bands(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
+    """Median and quartiles over seeds: columns ``by``, median, low, high.
+
+    Infinity counts as larger than any number, and NaN (a diverged run) as infinity: a band never
+    averages failures away.
+    """
+    filled = table.assign(**{value: table[value].fillna(np.inf)})
+    groups = filled.groupby(by, sort=False)[value]
+    quantiles = {
+        name: groups.quantile(q, interpolation="lower" if q < 0.5 else "higher")
+        for name, q in (("low", 0.25), ("median", 0.5), ("high", 0.75))
+    }
+    return pd.DataFrame(quantiles).reset_index()
+
+
+def bootstrap_median(values: np.ndarray, level: float = 0.95, draws: int = 2000) -> np.ndarray:
+    """Percentile bootstrap interval (low, high) of the median over seeds; the draws are fixed."""
+    rng = np.random.default_rng(np.random.SeedSequence(0, spawn_key=(len(values),)))
+    resampled = values[rng.integers(0, len(values), size=(draws, len(values)))]
+    medians = np.median(resampled, axis=1)
+    return np.quantile(medians, [(1 - level) / 2, (1 + level) / 2], method="nearest")

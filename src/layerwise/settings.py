@@ -1,0 +1,224 @@
+"""Typed settings of a run, and the sentences that refuse bad ones. No torch here.
+
+Every check happens before any work starts: a wrong value is answered with its key, the value and
+what is allowed.
+"""
+
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+Model = TypeVar("Model", bound=BaseModel)
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used; its text is one sentence for the person who wrote it."""
+
+
+def _as_list(value: Any) -> Any:
+    """A single number stands for a list of one."""
+    return [value] if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _as_seeds(value: Any) -> Any:
+    """A count n stands for the seeds 0 to n - 1."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 1:
+            raise ValueError("allowed is a count of at least 1, or a list of seeds")
+        return list(range(value))
+    return value
+
+
+def _interval(value: int | str) -> int | str:
+    if value != "log" and not (isinstance(value, int) and value >= 1):
+        raise ValueError("allowed is an interval of at least 1, or log")
+    return value
+
+
+class Settings(BaseModel):
+    """Base of all settings: exact types, no unknown keys, no NaN or infinity."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class LinearProblem(Settings):
+    """What an instance of linear representation learning depends on: y = F* G* x + eps (Sec. 3.1)."""
+
+    name: Literal["linear_representation"]
+    d_x: Annotated[int, Field(ge=1)]
+    d_y: Annotated[int, Field(ge=1)]
+    rank: Annotated[int, Field(ge=1)]  # k, also the width of the network's hidden layer
+    kappa_x: Annotated[float, Field(ge=1)]  # condition number of Sigma_x
+    kappa_f: Annotated[float, Field(ge=1)]  # condition number of F*
+    spectrum: Literal["log", "two_level", "power_law"]
+    basis: Literal["rotated", "axis"]
+    transfer_kappa_x: Annotated[float, Field(ge=1)] | None  # None: the training task's Sigma_x
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        if self.rank > min(self.d_x, self.d_y):
+            raise ValueError(
+                f"task.rank = {self.rank} is not allowed: at most min(d_x, d_y) = "
+                f"{min(self.d_x, self.d_y)}"
+            )
+        for key in ("kappa_x", "transfer_kappa_x"):
+            if self.d_x == 1 and getattr(self, key) not in (1, None):
+                raise ValueError(
+                    f"task.{key} = {getattr(self, key)} is not allowed: with task.d_x = 1 it is 1"
+                )
+        if self.rank == 1 and self.kappa_f != 1:
+            raise ValueError(
+                f"task.kappa_f = {self.kappa_f} is not allowed: with task.rank = 1 it is 1"
+            )
+        return self
+
+
+class LinearTask(LinearProblem):
+    """A problem with the batches that it is trained on and the samples of its transfer task."""
+
+    inputs: Literal["gaussian", "rademacher"]
+    batch_size: Annotated[int, Field(ge=2)]  # n, samples a step
+    noise: NonNegative  # sigma, standard deviation of each output's noise
+    n_transfer: Annotated[int, Field(ge=2)]  # samples for refitting the head on the transfer task
+
+    @model_validator(mode="after")
+    def _samples_suffice(self) -> Self:
+        for key in ("batch_size", "n_transfer"):
+            if getattr(self, key) <= self.rank:
+                raise ValueError(
+                    f"task.{key} = {getattr(self, key)} is not allowed: more than task.rank = "
+                    f"{self.rank} samples are needed to fit a head"
+                )
+        return self
+
+
+Unit = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Options(Settings):
+    """The options that rules take beyond step size and damping; each rule's file sets its own."""
+
+    beta1: Unit | None = None
+    beta2: Unit | None = None
+    epsilon: Positive | None = None
+    precondition_outputs: bool | None = None
+    lr_head: Positive | None = None
+
+
+class MethodSettings(Settings):
+    """An update rule, the network that it trains, and the grids of its step size and damping."""
+
+    name: str
+    rule: Annotated[str, Field(pattern=r"^[a-z_]+\.[A-Za-z]+$")]  # module.Class in methods/
+    network: Literal["plain", "whitened", "bn_input", "bn_hidden"]
+    lr: Annotated[list[Positive], Field(min_length=1), BeforeValidator(_as_list)]
+    # Empty where the rule has no damping.
+    damping: Annotated[list[NonNegative], BeforeValidator(_as_list)]
+    takes_damping: bool
+    inverts: Literal["nothing", "inputs", "all"]  # what is singular when undamped
+    options: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _damping_fits(self) -> Self:
+        if self.damping and not self.takes_damping:
+            raise ValueError(
+                f"method.damping = {self.damping} is not allowed: {self.name} has no damping, leave []"
+            )
+        if self.takes_damping and not self.damping:
+            raise ValueError("method.damping = [] is not allowed: at least one value is needed")
+        if self.inverts == "all" and 0 in self.damping:
+            raise ValueError(
+                "method.damping = 0 is not allowed: the Gauss-Newton matrix of a two-layer network is "
+                "singular, a positive damping is needed"
+            )
+        for key in ("lr", "damping"):
+            values = getattr(self, key)
+            if len(set(values)) < len(values):
+                raise ValueError(f"method.{key} = {values} is not allowed: values must differ")
+        validate(Options, self.options, "method.options")
+        return self
+
+
+class RunSettings(Settings):
+    """One cell: a method on a problem, for all its seeds, step sizes and damping values."""
+
+    task: LinearTask
+    method: MethodSettings
+    engine: Literal["moments", "batches"]
+    seeds: Annotated[
+        list[Annotated[int, Field(ge=0)]], Field(min_length=1), BeforeValidator(_as_seeds)
+    ]
+    steps: Annotated[int, Field(ge=0)]
+    record_every: Annotated[int | str, AfterValidator(_interval)]
+    dtype: Literal["float64", "float32"]
+    device: Literal["cpu", "cuda"]
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        task, method = self.task, self.method
+        if method.inverts == "inputs" and 0 in method.damping and task.batch_size < task.d_x:
+            raise ValueError(
+                f"task.batch_size = {task.batch_size} is not allowed with method.damping = 0: the "
+                f"batch's second moment is singular, at least task.d_x = {task.d_x} samples or a "
+                "positive damping are needed"
+            )
+        if self.engine == "moments" and task.inputs != "gaussian":
+            raise ValueError(
+                f"engine = 'moments' is not allowed with task.inputs = {task.inputs!r}: only Gaussian "
+                "inputs have exact moment draws, use engine = batches"
+            )
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds = {self.seeds} is not allowed: seeds must differ")
+        return self
+
+
+def nearest(name: str, allowed: list[str]) -> str:
+    """A hint at the nearest allowed name, or nothing."""
+    close = get_close_matches(name, allowed, n=1, cutoff=0.5)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def _sentence(error: ValidationError, prefix: str) -> str:
+    """The first error as one sentence: key, value, what is allowed."""
+    first = error.errors()[0]
+    if first["type"] == "value_error" and "= " in str(first["ctx"]["error"]):
+        return str(first["ctx"]["error"])  # our own, already a whole sentence
+    # Union branches and list positions are pydantic's, not keys of the configuration.
+    keys = [str(key) for key in first["loc"] if isinstance(key, str) and "[" not in key]
+    keys = [key for key in keys if key not in ("int", "float", "literal", "str")]
+    key = ".".join([prefix, *keys] if prefix else keys)
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    allowed = f"allowed is {message}" if not message.startswith("allowed") else message
+    hint = ""
+    if first["type"] == "literal_error" and isinstance(first["input"], str):
+        choices = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        hint = nearest(first["input"], choices)
+    if first["type"] == "extra_forbidden":
+        allowed = "it is unknown"
+    if first["type"] == "missing":
+        return f"{key} is missing"
+    return f"{key} = {first['input']!r} is not allowed: {allowed}{hint}"
+
+
+def validate(model: type[Model], values: Any, prefix: str = "") -> Model:
+    """Validate values against a model. Raises ConfigError with one sentence about the first error."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_sentence(error, prefix)) from None
+
+
+def run_settings(values: dict[str, Any]) -> RunSettings:
+    """Validate a plain dictionary. Raises ConfigError with one sentence."""
+    return validate(RunSettings, values)

@@ -1,0 +1,1 @@
+"""Predictions of the paper, in NumPy alone."""

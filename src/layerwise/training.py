@@ -1,0 +1,137 @@
+"""The training loop: one tensor program for all seeds, step sizes and damping values of a method."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from layerwise.linalg import orthonormal_rows
+from layerwise.methods.base import Method
+from layerwise.metrics import (
+    TransferTask,
+    excess_loss,
+    head_sigma_min,
+    outside_norm,
+    subspace_distance,
+)
+from layerwise.moments import Moments
+from layerwise.networks import Weights
+from layerwise.problem import Population
+
+# A run whose weights pass this bound, or are not finite, has diverged: weights are of order one here.
+WEIGHT_BOUND = 1e6
+
+METRICS = (
+    "train_loss",
+    "excess_loss",
+    "subspace_distance",
+    "transfer_loss",
+    "transfer_loss_population",
+    "outside_norm",
+    "head_sigma_min",
+)
+
+
+class Stream(Protocol):
+    """A source of batches' moments."""
+
+    def next(self) -> Moments:
+        """The next batch."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """steps (R,); each metric (R, S, V); diverged_at (S, V): the step that was refused, or -1."""
+
+    steps: np.ndarray
+    metrics: dict[str, np.ndarray]
+    diverged_at: np.ndarray
+
+
+def record_steps(steps: int, every: int | str) -> list[int]:
+    """The recorded steps, 0 and the last included.
+
+    ``every`` is an interval, or "log": each step at first, then steps 5 % apart.
+    """
+    if isinstance(every, str):
+        count = 1 + int(np.log(max(steps, 1)) / np.log(1.05))
+        points = np.geomspace(1, steps, count) if steps else np.zeros(1)
+        return sorted({0, steps, *np.rint(points).astype(int).tolist()})
+    return sorted({*range(0, steps + 1, every), steps})
+
+
+def _runs_ok(weights: Weights) -> Tensor:
+    """Which runs (S, V) have finite weights within the bound; NaN compares as False."""
+    features, head = weights
+    return (features.abs().amax(dim=(-2, -1)) <= WEIGHT_BOUND) & (
+        head.abs().amax(dim=(-2, -1)) <= WEIGHT_BOUND
+    )
+
+
+def train(
+    method: Method,
+    weights: Weights,
+    population: Population,
+    transfer: TransferTask,
+    streams: Sequence[Stream],
+    recorded: Sequence[int],
+    report: Callable[[int], None],
+) -> Trace:
+    """Train for max(recorded) steps and evaluate at each recorded step.
+
+    ``streams`` has one stream for each batch of a step. A run that diverges is frozen at its last
+    good weights and its metrics are NaN from then on; the others never notice. ``report`` is called
+    with each recorded step.
+    """
+    diverged_at = torch.full(weights.features.shape[:2], -1, device=weights.features.device)
+    root = population.covariance_power(0.5)
+    rows: list[Tensor] = []
+    due = set(recorded)
+    for step in range(max(recorded) + 1):
+        batches = [stream.next() for stream in streams]
+        if step in due:
+            metrics = _evaluate(method, weights, population, root, transfer, batches[0])
+            rows.append(torch.where(diverged_at >= 0, torch.nan, metrics))
+            report(step)
+        if step < max(recorded):
+            proposed = method.step(weights, batches)
+            ok = _runs_ok(proposed) & (diverged_at < 0)
+            diverged_at = torch.where(ok | (diverged_at >= 0), diverged_at, step + 1)
+            keep = ok[..., None, None]
+            weights = Weights(
+                *(torch.where(keep, new, old) for new, old in zip(proposed, weights, strict=True))
+            )
+    values = torch.stack(rows, dim=1).cpu().numpy()
+    return Trace(
+        steps=np.asarray(sorted(due)),
+        metrics=dict(zip(METRICS, values, strict=True)),
+        diverged_at=diverged_at.cpu().numpy(),
+    )
+
+
+def _evaluate(
+    method: Method,
+    weights: Weights,
+    population: Population,
+    root: Tensor,
+    transfer: TransferTask,
+    batch: Moments,
+) -> Tensor:
+    """All METRICS in order, stacked: (M, S, V). The training loss is on the coming batch."""
+    predictor = method.predictor(weights)
+    # Refits depend on the row space alone; an orthonormal basis keeps them well conditioned.
+    basis = orthonormal_rows(predictor.features)
+    return torch.stack(
+        [
+            method.loss(weights, batch),
+            excess_loss(predictor, population, root),
+            subspace_distance(basis, population.features),
+            transfer.sample_loss(basis),
+            transfer.population_loss(basis),
+            outside_norm(predictor.features, population.features),
+            head_sigma_min(predictor.head),
+        ]
+    )

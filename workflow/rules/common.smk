@@ -1,0 +1,40 @@
+# Plans every experiment before any job starts; a setting that cannot be used ends the run here.
+
+from layerwise.dependencies import sources
+from layerwise.plan import canonical, plan_all, results_label
+from layerwise.settings import ConfigError
+
+wildcard_constraints:
+    experiment=r"[a-z0-9_]+",
+    problem=r"[^/]+",
+    method=r"[a-z0-9_]+",
+    figure=r"[a-z0-9_]+",
+
+
+SCALE = config.get("scale", "paper")
+OVERRIDES = config.get("overrides", [])
+
+try:
+    EXPERIMENTS = plan_all(config.get("experiments"), SCALE, OVERRIDES)
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+LABEL = results_label(SCALE, OVERRIDES)
+RESULTS = "/".join(filter(None, ["results", LABEL]))
+DRAWN = "/".join(filter(None, ["figures", LABEL]))
+
+CELLS = {
+    (cell.experiment, cell.problem, cell.method): cell
+    for experiment in EXPERIMENTS.values()
+    for cell in experiment.cells
+}
+INSTANCES = {(cell.experiment, cell.problem): cell.instance for cell in CELLS.values()}
+FIGURE_OF = {
+    figure: experiment
+    for experiment in EXPERIMENTS.values()
+    for figure in experiment.experiment.figures
+}
+FIGURES = expand("{folder}/{figure}.{kind}", folder=DRAWN, figure=FIGURE_OF, kind=["pdf", "png", "csv"])
+
+# A failing job says why in one line and names its log.
+TELL = '|| {{ echo "{rule} failed: $(tail -n 1 {log}) (log: {log})" >&2; exit 1; }}'

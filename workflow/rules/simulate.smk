@@ -1,0 +1,26 @@
+rule simulate:
+    """Train a method on a problem: seeds, step sizes and damping values in one tensor program."""
+    output:
+        table=f"{RESULTS}/{{experiment}}/{{problem}}/{{method}}.parquet",
+        record=f"{RESULTS}/{{experiment}}/{{problem}}/{{method}}.parquet.json",
+    input:
+        instances=f"{RESULTS}/{{experiment}}/{{problem}}/instances.npz",
+        script="scripts/simulate.py",
+        code=lambda wildcards: sources(
+            "layerwise.run",
+            CELLS[wildcards.experiment, wildcards.problem, wildcards.method].rule_module,
+        ),
+    params:
+        cell=lambda wildcards: CELLS[
+            wildcards.experiment, wildcards.problem, wildcards.method
+        ].settings,
+    log:
+        f"{RESULTS}/{{experiment}}/{{problem}}/logs/{{method}}.log",
+    benchmark:
+        f"{RESULTS}/{{experiment}}/{{problem}}/benchmarks/{{method}}.tsv"
+    threads: 1
+    conda:
+        "../envs/layerwise.yaml"
+    shell:
+        "python scripts/simulate.py --cell {params.cell:q} --instances {input.instances:q}"
+        " --out {output.table:q} 2> {log:q} " + TELL
