@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from layerwise.aggregate import aggregate
+from layerwise.jobs import job_log
 
 
 def main() -> None:
@@ -13,12 +14,23 @@ def main() -> None:
     parser.add_argument("--how", required=True, help="JSON: cells, select_by and target")
     parser.add_argument("--out", required=True, type=Path, help="folder of the reduced tables")
     parser.add_argument("tables", nargs="+", type=Path)
+    parser.add_argument("--log", required=True, type=Path)
     arguments = parser.parse_args()
+    with job_log(arguments.log):
+        work(arguments)
+
+
+def work(arguments: argparse.Namespace) -> None:
     how = json.loads(arguments.how)
     warnings = aggregate(
         arguments.tables, how["cells"], how["select_by"], how["target"], arguments.out
     )
-    print("\n".join(warnings), file=sys.stderr)
+    if warnings:
+        print("\n".join(warnings), file=sys.stderr)
+        print(
+            f"warning: {len(warnings)} selections in {arguments.out}/selection.csv are at the edge of "
+            "their grid"
+        )
 
 
 if __name__ == "__main__":

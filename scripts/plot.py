@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from layerwise.figures import render
+from layerwise.jobs import job_log
 
 
 def main() -> None:
@@ -13,7 +14,13 @@ def main() -> None:
     parser.add_argument("--tables", required=True, type=Path, help="folder of the reduced tables")
     parser.add_argument("--labels", required=True, help="JSON: method name to label")
     parser.add_argument("--out", required=True, type=Path, help="the PDF; the others lie beside it")
+    parser.add_argument("--log", required=True, type=Path)
     arguments = parser.parse_args()
+    with job_log(arguments.log):
+        work(arguments)
+
+
+def work(arguments: argparse.Namespace) -> None:
     render(arguments.figure, arguments.tables, json.loads(arguments.labels), arguments.out)
 
 

@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from layerwise.jobs import job_log
 from layerwise.run import run_cell
 from layerwise.settings import run_settings
 
@@ -13,7 +14,13 @@ def main() -> None:
     parser.add_argument("--cell", required=True, help="canonical JSON of the run's settings")
     parser.add_argument("--instances", required=True, type=Path)
     parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--log", required=True, type=Path)
     arguments = parser.parse_args()
+    with job_log(arguments.log):
+        work(arguments)
+
+
+def work(arguments: argparse.Namespace) -> None:
     run_cell(run_settings(json.loads(arguments.cell)), arguments.instances, arguments.out)
 
 

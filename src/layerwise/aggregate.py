@@ -32,13 +32,12 @@ def aggregate(
     write_table(pd.concat(scores, ignore_index=True), out / "scores.csv")
     write_table(chosen, out / "selection.csv")
     write_table(pd.concat(traces, ignore_index=True), out / "traces.parquet")
-    return [warning for row in chosen.to_dict("records") for warning in _edge_warnings(row)]
+    return _edge_warnings(chosen)
 
 
-def _edge_warnings(row: dict[str, Any]) -> list[str]:
+def _edge_warnings(selection: pd.DataFrame) -> list[str]:
     return [
-        f"warning: {row['method']} on {row['problem']}: the selected {axis} = {row[axis]:g} is at the "
-        "edge of its grid"
+        f"{row['method']} on {row['problem']}: {axis} = {row[axis]:g} is at the edge of its grid"
         for axis in ("lr", "damping")
-        if row[f"{axis}_at_edge"]
+        for _, row in selection[selection[f"{axis}_at_edge"]].iterrows()
     ]

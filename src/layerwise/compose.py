@@ -54,9 +54,10 @@ def _check_options(overrides: Sequence[str]) -> None:
 
 def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
     for key, value in config.items():
-        yield f"{prefix}{key}"
+        name = f"{prefix}{key!s}"
+        yield name
         if isinstance(value, DictConfig):
-            yield from _keys(value, f"{prefix}{key}.")
+            yield from _keys(value, f"{name}.")
 
 
 def _explain(overrides: Sequence[str], error: Exception) -> str:
@@ -66,16 +67,21 @@ def _explain(overrides: Sequence[str], error: Exception) -> str:
             override = OverridesParser.create().parse_override(text)
         except HydraException:
             return f"the override {text!r} is not allowed: it is not of Hydra's form key=value"
-        key = override.key_or_group
-        head = [other for other in overrides if _is_group(other)]
-        try:
-            with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-                known = list(_keys(compose("config", head)))
-        except (HydraException, OmegaConfBaseException):
-            continue
-        if not _is_group(text) and key not in known:
-            return f"{key} = {override.get_value_element_as_str()} is not allowed: there is no such key{nearest(key, known)}"
+        key, known = override.key_or_group, _known_keys(overrides)
+        if known and not _is_group(text) and key not in known:
+            value = override.get_value_element_as_str()
+            return f"{key} = {value} is not allowed: there is no such key{nearest(key, known)}"
     return " ".join(str(error).split())
+
+
+def _known_keys(overrides: Sequence[str]) -> list[str]:
+    """The keys of the configuration with the groups' options alone; none if that fails too."""
+    groups = [override for override in overrides if _is_group(override)]
+    try:
+        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+            return list(_keys(compose("config", groups)))
+    except (HydraException, OmegaConfBaseException):
+        return []
 
 
 def _is_group(override: str) -> bool:

@@ -25,6 +25,7 @@ from layerwise.settings import (
     validate,
 )
 
+
 class Experiment(Settings):
     """What an experiment compares, and the rule that selects step sizes, the same for all methods."""
 
@@ -74,9 +75,7 @@ class ExperimentPlan:
         """Canonical JSON of the cells' tables, in order, and of the rule that selects step sizes."""
         return canonical(
             {
-                "cells": [
-                    {"problem": cell.problem, "varied": cell.varied} for cell in self.cells
-                ],
+                "cells": [{"problem": cell.problem, "varied": cell.varied} for cell in self.cells],
                 "select_by": self.experiment.select_by,
                 "target": self.experiment.target,
             }
@@ -89,18 +88,20 @@ def canonical(content: Any) -> str:
 
 
 def results_label(scale: str, overrides: Sequence[str]) -> str:
-    """The folder of a scale's results: none for the paper's, one of its own for each set of
+    """The folder of a scale's results, with its slash: none for the paper's, one of its own for each set of
     overrides, whatever their order, so that they live side by side."""
     if not overrides:
-        return "" if scale == "paper" else scale
-    return f"{scale}-{hashlib.sha256(canonical(sorted(overrides)).encode()).hexdigest()[:8]}"
+        return "" if scale == "paper" else f"/{scale}"
+    return f"/{scale}-{hashlib.sha256(canonical(sorted(overrides)).encode()).hexdigest()[:8]}"
 
 
 def plan_all(
     names: Sequence[str] | str | None, scale: str, overrides: Sequence[str] = ()
 ) -> dict[str, ExperimentPlan]:
     """Plans of the named experiments, of all when None. Raises ConfigError with one sentence."""
-    chosen = options("experiment") if names is None else [names] if isinstance(names, str) else names
+    chosen = (
+        options("experiment") if names is None else [names] if isinstance(names, str) else names
+    )
     return {name: plan(name, scale, overrides) for name in chosen}
 
 
@@ -193,7 +194,9 @@ def _cell(
     except ConfigError as error:
         raise ConfigError(str(error).replace("method.", f"methods.{method['name']}.")) from None
     dumped = settings.model_dump()
-    instance = {key: dumped["task"][key] for key in LinearProblem.model_fields} | {"seeds": settings.seeds}
+    instance = {key: dumped["task"][key] for key in LinearProblem.model_fields} | {
+        "seeds": settings.seeds
+    }
     readable = "_".join(f"{key}-{value}" for key, value in varied.items())
     digest = hashlib.sha256(canonical(dumped["task"]).encode()).hexdigest()[:8]
     return Cell(

@@ -70,9 +70,7 @@ def read_table(path: Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
         ) from error
     missing = [column for column in columns if column not in frame]
     if missing:
-        raise ValueError(
-            f"{path} lacks the columns {', '.join(missing)}: delete it and run again"
-        )
+        raise ValueError(f"{path} lacks the columns {', '.join(missing)}: delete it and run again")
     return frame
 
 

@@ -80,9 +80,7 @@ def _load(settings: RunSettings, path: Path) -> Instances:
 def _stream(
     settings: RunSettings, population: Population, size: int, purpose: str
 ) -> GaussianMoments | RawBatches:
-    return stream(
-        settings.engine, population, size, settings.seeds, purpose, settings.task.inputs
-    )
+    return stream(settings.engine, population, size, settings.seeds, purpose, settings.task.inputs)
 
 
 def _initial_weights(drawn: Instances, variants: int, like: Population) -> Weights:

@@ -6,6 +6,7 @@ the resolved configuration, versions, seeds, wall time and host.
 
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import hydra
 from omegaconf import DictConfig
@@ -16,30 +17,31 @@ from layerwise.settings import ConfigError
 
 @hydra.main(config_path=str(CONFIG_DIR), config_name="config", version_base="1.3")
 def app(config: DictConfig) -> None:
-    """Validate, run, write."""
-    settings = settings_of(config)
-    # torch takes a second to load: a refused configuration does not wait for it.
-    from layerwise.run import run_cell
+    """Validate, run, write. A setting that cannot be used ends with one sentence and exit code 2."""
+    try:
+        settings = settings_of(config)
+        # torch takes a second to load: a refused configuration does not wait for it.
+        from layerwise.run import run_cell
 
-    run_cell(settings, Path(config.instances) if config.instances else None, Path(config.out))
+        run_cell(settings, Path(config.instances) if config.instances else None, Path(config.out))
+    except ConfigError as error:
+        _refuse(error)
 
 
 def main() -> None:
-    """Refuse a bad configuration with one sentence and exit code 2, before Hydra takes over."""
-    overrides = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
-    only_shows = len(overrides) < len(sys.argv) - 1  # Hydra's own flags, such as --cfg job
+    """Check the overrides before Hydra takes over, whose own errors name no nearest key."""
     try:
-        config = compose_config(overrides)
-        if not only_shows:
-            settings_of(config)
+        # With Hydra's own flags (--cfg job, --multirun) the words are not all overrides of one run.
+        if not any(argument.startswith("-") for argument in sys.argv[1:]):
+            settings_of(compose_config(sys.argv[1:]))
     except ConfigError as error:
-        sys.exit(_refuse(error))
+        _refuse(error)
     app()
 
 
-def _refuse(error: ConfigError) -> int:
+def _refuse(error: ConfigError) -> NoReturn:
     print(f"error: {error}", file=sys.stderr)
-    return 2
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from layerwise.dependencies import sources
 from layerwise.plan import canonical, plan_all, results_label
 from layerwise.settings import ConfigError
 
+
 wildcard_constraints:
     experiment=r"[a-z0-9_]+",
     problem=r"[^/]+",
@@ -20,8 +21,8 @@ except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 LABEL = results_label(SCALE, OVERRIDES)
-RESULTS = "/".join(filter(None, ["results", LABEL]))
-DRAWN = "/".join(filter(None, ["figures", LABEL]))
+RESULTS = f"results{LABEL}"
+DRAWN = f"figures{LABEL}"
 
 CELLS = {
     (cell.experiment, cell.problem, cell.method): cell
@@ -34,7 +35,6 @@ FIGURE_OF = {
     for experiment in EXPERIMENTS.values()
     for figure in experiment.experiment.figures
 }
-FIGURES = expand("{folder}/{figure}.{kind}", folder=DRAWN, figure=FIGURE_OF, kind=["pdf", "png", "csv"])
-
-# A failing job says why in one line and names its log.
-TELL = '|| {{ echo "{rule} failed: $(tail -n 1 {log}) (log: {log})" >&2; exit 1; }}'
+FIGURES = expand(
+    "{folder}/{figure}.{kind}", folder=DRAWN, figure=FIGURE_OF, kind=["pdf", "png", "csv"]
+)

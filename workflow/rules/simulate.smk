@@ -1,8 +1,4 @@
 rule simulate:
-    """Train a method on a problem: seeds, step sizes and damping values in one tensor program."""
-    output:
-        table=f"{RESULTS}/{{experiment}}/{{problem}}/{{method}}.parquet",
-        record=f"{RESULTS}/{{experiment}}/{{problem}}/{{method}}.parquet.json",
     input:
         instances=f"{RESULTS}/{{experiment}}/{{problem}}/instances.npz",
         script="scripts/simulate.py",
@@ -10,17 +6,21 @@ rule simulate:
             "layerwise.run",
             CELLS[wildcards.experiment, wildcards.problem, wildcards.method].rule_module,
         ),
-    params:
-        cell=lambda wildcards: CELLS[
-            wildcards.experiment, wildcards.problem, wildcards.method
-        ].settings,
+    """Train a method on a problem: seeds, step sizes and damping values in one tensor program."""
+    output:
+        table=f"{RESULTS}/{{experiment}}/{{problem}}/{{method}}.parquet",
+        record=f"{RESULTS}/{{experiment}}/{{problem}}/{{method}}.parquet.json",
     log:
         f"{RESULTS}/{{experiment}}/{{problem}}/logs/{{method}}.log",
     benchmark:
         f"{RESULTS}/{{experiment}}/{{problem}}/benchmarks/{{method}}.tsv"
-    threads: 1
     conda:
         "../envs/layerwise.yaml"
+    threads: 1
+    params:
+        cell=lambda wildcards: CELLS[
+            wildcards.experiment, wildcards.problem, wildcards.method
+        ].settings,
     shell:
         "python scripts/simulate.py --cell {params.cell:q} --instances {input.instances:q}"
-        " --out {output.table:q} 2> {log:q} " + TELL
+        " --out {output.table:q} --log {log:q}"

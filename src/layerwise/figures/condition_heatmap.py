@@ -48,7 +48,9 @@ def _panel(axes: Axes, table: pd.DataFrame, norm: LogNorm) -> AxesImage:
     for (i, j), number in np.ndenumerate(numbers):
         text = f"{number:.0f}" if np.isfinite(number) else "–"
         dark = np.isfinite(number) and norm(number) > 0.55
-        axes.text(j, i, text, ha="center", va="center", color="white" if dark else "black", size=6.5)
+        axes.text(
+            j, i, text, ha="center", va="center", color="white" if dark else "black", size=6.5
+        )
     axes.set_xticks(range(values.shape[1]), [f"{k:g}" for k in values.columns])
     axes.set_yticks(range(values.shape[0]), [f"{k:g}" for k in values.index])
     axes.grid(False)

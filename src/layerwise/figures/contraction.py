@@ -55,4 +55,6 @@ def _panel(axes: Axes, table: pd.DataFrame, method: str) -> None:
     if method == "kfac":
         line = table.drop_duplicates("lr").sort_values("lr")
         axes.plot(line["lr"], line["median_predicted"], color=style.BLACK, lw=0.9, label="theory")
-    axes.set(xscale="log", yscale="log", xlabel=r"step size $\eta$", ylabel="1 − contraction a step")
+    axes.set(
+        xscale="log", yscale="log", xlabel=r"step size $\eta$", ylabel="1 − contraction a step"
+    )

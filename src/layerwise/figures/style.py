@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 WIDTH = 7.0  # inches: a page's text width
 COLUMN = 3.4  # inches: one of two columns
 
-RC: dict[str, Any] = {
+RC: Any = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,

@@ -28,25 +28,32 @@ def gauss_newton_step(
     """Solve for (dG, dF); damping (V, 1, 1) must be positive, since H is singular along the
     rescalings (A G, F A^-1). Shapes as the weights'; xx (S, d_x, d_x)."""
     eigenvalues, q = torch.linalg.eigh(xx)
-    u, s, vt = torch.linalg.svd(weights.head, full_matrices=False)
+    u, s, v = _small_svd(weights.head)
     spread = eigenvalues[:, None, None, :]  # l, (S, 1, 1, d)
     g = times_seed_matrix(weights.features, q)
-    r_g = vt @ times_seed_matrix(-gradients.features, q)  # (S, V, k, d)
+    r_g = v.mT @ times_seed_matrix(-gradients.features, q)  # (S, V, k, d)
     r_f = -(u.mT @ gradients.head)  # (S, V, k, k)
     inverse = 1 / (s[..., None].square() * spread + damping)  # (S, V, k, d)
     # One k x k matrix for each of the k rows: G diag(damping l / (s^2 l + damping)) G^T + damping.
     weighted = g[:, :, None] * (damping * spread * inverse)[:, :, :, None, :]  # (S, V, k, k, d)
     identity = torch.eye(g.shape[-2], dtype=g.dtype, device=g.device)
-    matrix = weighted @ g.mT[:, :, None] + damping[..., None] * identity
+    gram = weighted.flatten(2, 3) @ g.mT  # one product for all k rows
+    matrix = gram.unflatten(2, weighted.shape[2:4]) + damping[..., None] * identity
     right = r_f - (s[..., None] * r_g * spread * inverse) @ g.mT
     d_f = solve_spd_right(right[:, :, :, None, :], matrix).squeeze(-2)  # rows of U^T dF
     d_g = (r_g - s[..., None] * (d_f @ g) * spread) * inverse
     # Outside the range of F only the head moves.
     outside = -gradients.head - u @ r_f
     zz = (g * spread) @ g.mT + damping * identity
-    return times_seed_matrix(vt.mT @ d_g, q.mT), u @ d_f + solve_spd_right(outside, zz)
+    return times_seed_matrix(v @ d_g, q.mT), u @ d_f + solve_spd_right(outside, zz)
 
 
+def _small_svd(head: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """F = U diag(s) V^T with signed s, by the eigenvectors of F^T F: several times faster than a
+    batched SVD. F V has orthogonal columns, and its QR keeps U orthonormal where s is tiny."""
+    v = torch.linalg.eigh(head.mT @ head).eigenvectors
+    u, r = torch.linalg.qr(head @ v)
+    return u, r.diagonal(dim1=-2, dim2=-1), v
 
 
 class GaussNewton:

@@ -1,0 +1,128 @@
+"""Small problems that the tests share."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from layerwise.compose import compose_config, settings_of
+from layerwise.instances import draw
+from layerwise.methods.base import Grid, Method
+from layerwise.networks import Weights
+from layerwise.problem import Population, populations
+from layerwise.run import simulate
+from layerwise.settings import LinearProblem, MethodSettings, RunSettings
+
+SMALL = (
+    "task.d_x=8",
+    "task.d_y=5",
+    "task.rank=3",
+    "task.batch_size=64",
+    "task.n_transfer=50",
+    "seeds=3",
+    "steps=10",
+    "record_every=1",
+)
+PROBLEM = {
+    "name": "linear_representation",
+    "d_x": 6,
+    "d_y": 4,
+    "rank": 3,
+    "kappa_x": 10.0,
+    "kappa_f": 3.0,
+    "spectrum": "log",
+    "basis": "rotated",
+    "transfer_kappa_x": None,
+}
+METRICS = [
+    "train_loss",
+    "excess_loss",
+    "subspace_distance",
+    "transfer_loss",
+    "transfer_loss_population",
+    "outside_norm",
+    "head_sigma_min",
+]
+
+
+@cache
+def small_settings(method: str, *overrides: str) -> RunSettings:
+    """The validated settings of a small run."""
+    return settings_of(compose_config([f"method={method}", *SMALL, *overrides]))
+
+
+def settings_of_run(method: str, values: dict[str, object]) -> RunSettings:
+    """The validated settings of a run with the given values."""
+    overrides = [f"{key}={value}" for key, value in values.items()]
+    return settings_of(compose_config([f"method={method}", *overrides]))
+
+
+def run(method: str, *overrides: str) -> pd.DataFrame:
+    """The table of a small run."""
+    settings = small_settings(method, *overrides)
+    return simulate(settings, draw(settings.task, settings.seeds))
+
+
+def problem(**changes: object) -> LinearProblem:
+    """A problem of six inputs, four outputs and rank three."""
+    return LinearProblem(**{**PROBLEM, **changes})
+
+
+def population(seeds: Sequence[int] = (0, 1), noise: float = 0.1, **changes: object) -> Population:
+    """The training task's population in double precision."""
+    return populations(draw(problem(**changes), seeds), noise, torch.float64, "cpu")[0]
+
+
+def random(*shape: int, seed: int) -> Tensor:
+    """Standard normal numbers in double precision."""
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=rng, dtype=torch.float64)
+
+
+def random_weights(of: Population, variants: int, seed: int = 0) -> Weights:
+    """Weights of order one, different in every seed and variant."""
+    s, k, d_x = of.features.shape
+    return Weights(
+        random(s, variants, k, d_x, seed=seed) / d_x**0.5,
+        random(s, variants, of.head.shape[1], k, seed=seed + 1) / k**0.5,
+    )
+
+
+def random_batch(of: Population, n: int, seed: int, mean: float = 0.0) -> tuple[Tensor, Tensor]:
+    """A raw batch x (S, n, d_x) and y (S, n, d_y); ``mean`` shifts every input."""
+    s, d_y, d_x = of.map.shape
+    x = random(s, n, d_x, seed=seed) @ of.covariance_power(0.5) + mean
+    return x, x @ of.map.mT + of.noise * random(s, n, d_y, seed=seed + 1)
+
+
+def method_settings(
+    rule: str,
+    lr: Sequence[float],
+    damping: Sequence[float] = (),
+    network: str = "plain",
+    **options: object,
+) -> MethodSettings:
+    """Settings of a method that no file has."""
+    return MethodSettings(
+        name="tested",
+        rule=rule,
+        network=network,
+        lr=list(lr),
+        damping=list(damping),
+        takes_damping=bool(damping),
+        inverts="nothing",
+        options=options,
+    )
+
+
+def make_method(settings: MethodSettings, of: Population, weights: Weights) -> Method:
+    """The method of ``settings`` in double precision."""
+    return Method(settings, Grid(settings, torch.float64, "cpu"), of, weights)
+
+
+def assert_close(actual: Tensor, expected: Tensor, tolerance: float = 1e-10) -> None:
+    """Equal up to ``tolerance`` times the largest expected entry."""
+    scale = float(expected.detach().abs().max())
+    torch.testing.assert_close(actual, expected, rtol=0, atol=tolerance * max(scale, 1e-300))

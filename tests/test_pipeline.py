@@ -1,0 +1,220 @@
+"""The pipeline on a copy of the project: a real small run, what reruns after which change, refusals."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from layerwise.records import RUN_COLUMNS
+
+ROOT = Path(__file__).parents[1]
+OVERRIDES = """
+scale: quick
+experiments: [contraction]
+overrides: ["seeds=2", "steps=20", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32"]
+"""
+
+
+class Checkout:
+    """A copy of the project in a path with a space and a letter beyond ASCII."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "a çopy"
+        for name in ("config", "workflow", "scripts", "src"):
+            ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            shutil.copytree(ROOT / name, self.folder / name, ignore=ignore)
+        shutil.copy(ROOT / "Snakefile", self.folder)
+        (self.folder / "small.yaml").write_text(OVERRIDES)
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {
+            "PYTHONPATH": str(self.folder / "src"),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        return subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True
+        )
+
+    def small(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.snakemake("--configfile", "small.yaml", *arguments)
+
+    def due(self) -> Counter[str]:
+        """The jobs of a dry run: rule name, with the method for simulations."""
+        done = self.small("--dry-run")
+        assert done.returncode == 0, done.stdout + done.stderr
+        text = done.stdout + done.stderr
+        simulated = re.findall(r"wildcards: experiment=\w+, problem=\S+, method=(\w+)", text)
+        rules = Counter(re.findall(r"^rule (\w+):", text, re.MULTILINE))
+        rules.update({f"simulate {method}": n for method, n in Counter(simulated).items()})
+        rules.pop("simulate", None)
+        return rules
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        file = self.folder / path
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout in which the small pipeline has run."""
+    checkout = Checkout(tmp_path_factory.mktemp("pipeline"))
+    done = checkout.small()
+    assert done.returncode == 0, done.stdout + done.stderr
+    return checkout
+
+
+@pytest.fixture
+def checkout(finished: Checkout) -> Checkout:
+    """The finished checkout; what a test edits is put back."""
+    before = {
+        path: path.read_bytes()
+        for name in ("config", "workflow", "src")
+        for path in (finished.folder / name).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    yield finished
+    for path, content in before.items():
+        if path.read_bytes() != content:
+            path.write_bytes(content)
+
+
+def only(folder: Path, pattern: str) -> Path:
+    (path,) = folder.glob(pattern)
+    return path
+
+
+def test_small_run_leaves_every_result(finished: Checkout) -> None:
+    """Tables have the schema, every run its record, figures come as PDF, PNG and table."""
+    results = only(finished.folder, "results/quick-*/contraction")
+    tables = sorted(results.glob("*/*.parquet"))
+    assert len(tables) == 4  # two problems, two methods
+    for table in tables:
+        runs = pd.read_parquet(table)
+        assert tuple(runs.columns) == RUN_COLUMNS
+        assert set(runs["status"]) == {"ok"}
+        record = json.loads(Path(f"{table}.json").read_text())
+        assert record["seeds"] == [0, 1]
+        assert record["configuration"]["steps"] == 20
+        assert {"wall_seconds", "host", "versions", "python"} <= record.keys()
+    assert len(list(results.glob("*/benchmarks/*.tsv"))) == 6
+    figures = only(finished.folder, "figures/quick-*")
+    assert {path.name for path in figures.iterdir()} == {
+        f"contraction.{kind}" for kind in ("pdf", "png", "csv")
+    }
+    drawn = pd.read_csv(figures / "contraction.csv")
+    kfac = drawn[drawn["method"] == "kfac"]
+    assert (kfac["median"] - kfac["lr"]).abs().max() < 1e-6  # contraction 1 - eta, without noise
+
+
+def test_nothing_reruns_without_a_change(checkout: Checkout) -> None:
+    """Neither a second call nor a touched file reruns anything."""
+    (checkout.folder / "src/layerwise/moments.py").touch()
+    assert checkout.due() == Counter()
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "expected"),
+    [
+        pytest.param(
+            "config/method/kfac.yaml", "damping: [0.0]", "damping: [0.5]",
+            {"simulate kfac": 2, "aggregate": 1, "figure": 1, "all": 1},
+            id="a method's setting reruns that method and what follows",
+        ),
+        pytest.param(
+            "src/layerwise/methods/sgd.py", "self._lr *", "1.0 * self._lr *",
+            {"simulate sgd": 2, "aggregate": 1, "figure": 1, "all": 1},
+            id="a method's code reruns that method and what follows",
+        ),
+        pytest.param(
+            "src/layerwise/moments.py", "self._n**0.5", "(self._n**0.5)",
+            {"simulate kfac": 2, "simulate sgd": 2, "aggregate": 1, "figure": 1, "all": 1},
+            id="the engine's code reruns every simulation and no instances",
+        ),
+        pytest.param(
+            "src/layerwise/covariance.py", "np.geomspace(kappa, 1.0, d)",
+            "np.geomspace(kappa, 1, d)",
+            {
+                "instances": 2, "simulate kfac": 2, "simulate sgd": 2, "aggregate": 1,
+                "figure": 1, "all": 1,
+            },
+            id="the instances' code reruns everything",
+        ),
+        pytest.param(
+            "src/layerwise/figures/style.py", '"lines.linewidth": 1.2', '"lines.linewidth": 1.5',
+            {"figure": 1, "all": 1},
+            id="a figure's style redraws figures only",
+        ),
+        pytest.param(
+            "config/method/kfac.yaml", "label: KFAC", "label: K-FAC",
+            {"figure": 1, "all": 1},
+            id="a label redraws figures only",
+        ),
+        pytest.param(
+            "config/experiment/contraction.yaml", "target: 0.1", "target: 0.2",
+            {"aggregate": 1, "figure": 1, "all": 1},
+            id="the selection's settings reduce again, and redraw",
+        ),
+    ],
+)  # fmt: skip
+def test_what_reruns(
+    checkout: Checkout, path: str, old: str, new: str, expected: dict[str, int]
+) -> None:
+    checkout.edit(path, old, new)
+    assert checkout.due() == Counter(expected)
+
+
+def test_swapped_values_of_two_keys_rerun(checkout: Checkout) -> None:
+    """Two keys that trade values are a change, though the set of values is the same."""
+    checkout.edit("config/task/linear_representation.yaml", "rank: 8", "rank: 5")
+    swapped = OVERRIDES.replace("task.d_y=5", "task.d_y=2").replace("task.rank=2", "task.rank=1")
+    assert swapped != OVERRIDES
+    checkout.edit("config/experiment/contraction.yaml", "kappa_x: [1, 10, 100], kappa_f: [1, 10]",
+                  "kappa_x: [10], kappa_f: [1]")  # fmt: skip
+    before = checkout.due()
+    checkout.edit("config/experiment/contraction.yaml", "kappa_x: [10], kappa_f: [1]",
+                  "kappa_x: [1], kappa_f: [10]")  # fmt: skip
+    assert before["simulate kfac"] == checkout.due()["simulate kfac"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--config", "scale=quik"], "did you mean 'quick'?"),
+        (["--config", "experiments=[contracton]"], "did you mean 'contraction'?"),
+        (["--config", 'overrides=["task.kappa=3"]'], "task.kappa = 3 is not allowed"),
+        (["--config", 'overrides=["methods.kfac.lr=[-1]"]'], "methods.kfac.lr = -1"),
+    ],
+)
+def test_bad_configuration_is_refused_before_any_job(
+    checkout: Checkout, arguments: list[str], sentence: str
+) -> None:
+    done = checkout.snakemake(*arguments)
+    assert done.returncode != 0
+    assert sentence in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "rule " not in done.stdout + done.stderr
+
+
+def test_a_failing_job_says_why_and_names_its_log(tmp_path: Path) -> None:
+    """A corrupt instance file is refused by name; no table is left behind."""
+    checkout = Checkout(tmp_path)
+    done = checkout.small("--until", "instances")
+    assert done.returncode == 0, done.stderr
+    for path in checkout.folder.glob("results/*/*/*/instances.npz"):
+        path.write_bytes(path.read_bytes()[:100])
+    done = checkout.small()
+    assert done.returncode != 0
+    assert re.search(
+        r"error: .*instances\.npz is not a readable instance file.*\(log: ", done.stderr
+    )
+    assert not list(checkout.folder.glob("results/*/*/*/*.parquet"))
