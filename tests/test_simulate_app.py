@@ -86,6 +86,8 @@ def test_equal_seeds_give_identical_tables(tmp_path: Path) -> None:
         ("seeds=[1,1]", "seeds = [1, 1] is not allowed: seeds must differ"),
         ("task.inputs=rademacher", "engine = 'moments' is not allowed with task.inputs"),
         ("record_every=0", "record_every = 0 is not allowed: allowed is an interval"),
+        ("out=run.txt", "out = 'run.txt' is not allowed: allowed are .parquet and .csv files"),
+        ("instances=no.npz", "instances = 'no.npz' is not allowed: there is no such file"),
         ("notakey", "the override 'notakey' is not allowed: it is not of Hydra's form key=value"),
     ],
 )  # fmt: skip

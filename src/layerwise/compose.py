@@ -41,6 +41,17 @@ def settings_of(config: DictConfig) -> RunSettings:
     return run_settings({key: content[key] for key in content if key not in PATH_KEYS})
 
 
+def paths_of(config: DictConfig) -> tuple[Path, Path | None]:
+    """The table to write and the instance file to read, if any, of a single run."""
+    out = Path(str(config.out))
+    if out.suffix not in (".parquet", ".csv"):
+        raise ConfigError(f"out = {str(out)!r} is not allowed: allowed are .parquet and .csv files")
+    instances = None if config.instances is None else Path(str(config.instances))
+    if instances is not None and not instances.is_file():
+        raise ConfigError(f"instances = {str(instances)!r} is not allowed: there is no such file")
+    return out, instances
+
+
 def _check_options(overrides: Sequence[str]) -> None:
     """Refuse an unknown option of a group, naming the nearest."""
     for override in overrides:

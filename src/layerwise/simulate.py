@@ -5,13 +5,12 @@ the resolved configuration, versions, seeds, wall time and host.
 """
 
 import sys
-from pathlib import Path
 from typing import NoReturn
 
 import hydra
 from omegaconf import DictConfig
 
-from layerwise.compose import CONFIG_DIR, compose_config, settings_of
+from layerwise.compose import CONFIG_DIR, compose_config, paths_of, settings_of
 from layerwise.settings import ConfigError
 
 
@@ -20,10 +19,11 @@ def app(config: DictConfig) -> None:
     """Validate, run, write. A setting that cannot be used ends with one sentence and exit code 2."""
     try:
         settings = settings_of(config)
+        out, instances = paths_of(config)
         # torch takes a second to load: a refused configuration does not wait for it.
         from layerwise.run import run_cell
 
-        run_cell(settings, Path(config.instances) if config.instances else None, Path(config.out))
+        run_cell(settings, instances, out)
     except ConfigError as error:
         _refuse(error)
 
@@ -33,7 +33,9 @@ def main() -> None:
     try:
         # With Hydra's own flags (--cfg job, --multirun) the words are not all overrides of one run.
         if not any(argument.startswith("-") for argument in sys.argv[1:]):
-            settings_of(compose_config(sys.argv[1:]))
+            config = compose_config(sys.argv[1:])
+            settings_of(config)
+            paths_of(config)
     except ConfigError as error:
         _refuse(error)
     app()

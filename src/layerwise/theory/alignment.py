@@ -74,10 +74,9 @@ def predicted_alignment(
     if method not in METHODS:
         raise ValueError(f"method = {method!r} is unknown: allowed are {', '.join(METHODS)}")
     damping = np.asarray(damping, dtype=float)
-    if not (np.isfinite(damping) & (damping >= 0)).all():
-        raise ValueError(f"damping = {damping} is impossible: it must be finite and at least 0")
-    if method == "sgd" and damping.any():
-        raise ValueError(f"damping = {damping} is meaningless for sgd: leave it at 0")
+    _require(damping >= 0, "damping", damping, "finite and at least 0")
+    if method == "sgd":
+        _require(damping == 0, "damping", damping, "0 for sgd, which has none")
     problem = _checked(spectrum, aspect_ratio, link, noise)
     try:
         gamma, damping = np.broadcast_arrays(problem.aspect_ratio, damping / problem.mean)
@@ -135,16 +134,21 @@ def _checked(
     spectrum, gamma = np.asarray(spectrum, dtype=float), np.asarray(aspect_ratio, dtype=float)
     if spectrum.ndim != 1 or spectrum.size == 0:
         raise ValueError(f"spectrum of shape {spectrum.shape} must be a list of eigenvalues")
-    if not (np.isfinite(spectrum) & (spectrum > 0)).all():
-        raise ValueError(f"spectrum reaches {spectrum.min()}: its values must be positive, finite")
-    if not (np.isfinite(gamma) & (gamma > 0)).all():
-        raise ValueError(f"aspect_ratio = {gamma} is impossible: it must be positive and finite")
+    _require(spectrum > 0, "spectrum", spectrum, "positive and finite")
+    _require(gamma > 0, "aspect_ratio", gamma, "positive and finite")
     if not (np.isfinite(noise * noise) and noise >= 0):
         raise ValueError(f"noise = {noise} is impossible: it must be finite and at least 0")
     mean = float(spectrum.mean())
     part = linear_part(link, mean)
     noise_ratio = (part.rest + noise * noise) / (part.slope**2 * mean)
     return _Problem(mean, spectrum / mean, gamma, math.copysign(1.0, part.slope), noise_ratio)
+
+
+def _require(holds: NDArray[np.bool_], name: str, values: Array, rule: str) -> None:
+    """A ValueError that names the first value for which the rule does not hold, or no number."""
+    wrong = values[~(holds & np.isfinite(values))]
+    if wrong.size:
+        raise ValueError(f"{name} = {wrong.flat[0]} is impossible: it must be {rule}")
 
 
 def _plain(values: Array) -> float | Array:

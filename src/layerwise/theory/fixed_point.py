@@ -58,7 +58,7 @@ def effective_ridge(spectrum: Array, aspect_ratio: Array, damping: Array) -> Eff
         kept = (eigenvalues * weight) @ share
         lost = kappa * (weight @ share)
         ratio = np.where(gamma < 2, (1 - gamma) + gamma * lost, 1 - gamma * kept)
-        # kappa^2 mean(s / (s + kappa)^2) as a product of bounded terms, for a large kappa
+        # dlambda/dkappa = ratio + gamma kappa mean(s / (s + kappa)^2), each factor bounded
         slope = ratio + gamma * ((eigenvalues * weight * (kappa[:, None] * weight)) @ share)
         excess = kappa * ratio - lam
         step = np.divide(excess, slope, out=np.zeros_like(lam), where=slope > 0)
