@@ -21,7 +21,7 @@ from layerwise.problem import Population
 
 def transfer_task(of, n, seeds=(0, 1)):
     sample = GaussianMoments(of, n, seeds, "sample").next()
-    return TransferTask(of, of.covariance_power(0.5), sample)
+    return TransferTask(of, sample)
 
 
 def excess(weights, of, offset=None):

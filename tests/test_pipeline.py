@@ -136,7 +136,7 @@ def test_nothing_reruns_without_a_change(checkout: Checkout) -> None:
             id="a method's code reruns that method and what follows",
         ),
         pytest.param(
-            "src/layerwise/moments.py", "self._n**0.5", "(self._n**0.5)",
+            "src/layerwise/moments.py", "batch_size**0.5", "(batch_size**0.5)",
             {"simulate kfac": 2, "simulate sgd": 2, "aggregate": 1, "figure": 1, "all": 1},
             id="the engine's code reruns every simulation and no instances",
         ),

@@ -3,8 +3,6 @@
 All are batched: shapes (S, V). A diverged run's metrics are set to NaN by the training loop.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
@@ -53,7 +51,6 @@ def head_sigma_min(head: Tensor) -> Tensor:
     return torch.linalg.eigvalsh(head.mT @ head)[..., 0].clamp(min=0).sqrt()
 
 
-@dataclass(frozen=True)
 class TransferTask:
     """A new task with the same features G*: the head is refitted on the frozen representation G x.
 
@@ -61,25 +58,33 @@ class TransferTask:
     is left out of the refit: both the true map and the inputs' mean are without one.
     """
 
-    population: Population
-    root: Tensor
-    sample: Moments
+    def __init__(self, population: Population, sample: Moments) -> None:
+        self._map = population.map[:, None]
+        self._root = population.covariance_power(0.5)
+        self._sample = sample
+        self._limit = _population_moments(population)
 
     def sample_loss(self, features: Tensor) -> Tensor:
         """Excess population loss after a least-squares refit on the sample."""
-        return self._loss(features, least_squares_head(features, self.sample))
+        return self._loss(features, least_squares_head(features, self._sample))
 
     def population_loss(self, features: Tensor) -> Tensor:
         """Excess population loss of the best head F* G* Sigma G^T (G Sigma G^T)^-1."""
-        covariance = self.root @ self.root
-        limit = Moments(
-            xx=covariance,
-            yx=self.population.map @ covariance,
-            yy=covariance.new_zeros(len(covariance)),
-            x_mean=covariance.new_zeros(covariance.shape[:2]),
-            y_mean=covariance.new_zeros(self.population.map.shape[:2]),
-        )
-        return self._loss(features, least_squares_head(features, limit))
+        return self._loss(features, least_squares_head(features, self._limit))
 
     def _loss(self, features: Tensor, head: Tensor) -> Tensor:
-        return map_loss(head @ features - self.population.map[:, None], self.root)
+        return map_loss(head @ features - self._map, self._root)
+
+
+def _population_moments(population: Population) -> Moments:
+    """What the moments of a batch tend to as it grows."""
+    covariance = population.covariance_power(1.0)
+    yx = population.map @ covariance
+    noise_energy = population.noise**2 * population.head.shape[1]
+    return Moments(
+        xx=covariance,
+        yx=yx,
+        yy=(yx * population.map).sum(dim=(-2, -1)) + noise_energy,
+        x_mean=torch.zeros_like(covariance[:, 0]),
+        y_mean=torch.zeros_like(yx[..., 0]),
+    )

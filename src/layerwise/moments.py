@@ -82,7 +82,7 @@ class GaussianMoments:
     def __init__(
         self, population: Population, batch_size: int, seeds: Sequence[int], purpose: str
     ) -> None:
-        self._joint = _joint_map(population)
+        self._joint = _joint_map(population) / batch_size**0.5
         self._noise = population.noise
         self._n = batch_size
         self._d_x, self._d_y = population.features.shape[-1], population.head.shape[-2]
@@ -99,7 +99,7 @@ class GaussianMoments:
     def next(self) -> Moments:
         """The moments of the next batch."""
         standard, energy = self._draw_factor()
-        factor = self._joint @ standard / self._n**0.5  # rows of x, then of y
+        factor = self._joint @ standard  # rows of x, then of y
         x, y = factor[:, : self._d_x], factor[:, self._d_x :]
         products = factor @ x.mT
         return Moments(

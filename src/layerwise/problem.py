@@ -1,6 +1,7 @@
 """A problem on the device: the population quantities that data, oracles and metrics are built on."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ class Population:
         """Sigma_x to a power, symmetric: shape (S, d_x, d_x)."""
         return (self.eigenvectors * self.eigenvalues**power) @ self.eigenvectors.mT
 
-    @property
+    @cached_property
     def map(self) -> Tensor:
         """F* G*, shape (S, d_y, d_x)."""
         return self.head @ self.features

@@ -61,7 +61,7 @@ def simulate(
         for purpose in ("batches", "batches for the head")[: method.batches_per_step]
     ]
     sample = _stream(settings, transfer, settings.task.n_transfer, "transfer sample").next()
-    task = TransferTask(transfer, transfer.covariance_power(0.5), sample)
+    task = TransferTask(transfer, sample)
     recorded = record_steps(settings.steps, settings.record_every)
     trace = train(method, weights, training, task, streams, recorded, report)
     return _table(settings, trace).assign(eigenvalue_min=drawn.eigenvalues.min())[[*RUN_COLUMNS]]

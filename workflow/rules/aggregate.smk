@@ -1,4 +1,5 @@
 rule aggregate:
+    """Reduce an experiment's tables: summary, step-size selection, traces of what was selected."""
     input:
         tables=lambda wildcards: [
             f"{RESULTS}/{cell.experiment}/{cell.problem}/{cell.method}.parquet"
@@ -6,7 +7,6 @@ rule aggregate:
         ],
         script="scripts/aggregate.py",
         code=sources("layerwise.aggregate"),
-    """Reduce an experiment's tables: summary, step-size selection, traces of what was selected."""
     output:
         multiext(
             f"{RESULTS}/{{experiment}}/",

@@ -1,4 +1,5 @@
 rule figure:
+    """Draw a figure; the table that it draws lies beside it."""
     input:
         tables=lambda wildcards: expand(
             "{folder}/{experiment}/{table}",
@@ -8,7 +9,6 @@ rule figure:
         ),
         script="scripts/plot.py",
         code=lambda wildcards: sources("layerwise.figures", f"layerwise.figures.{wildcards.figure}"),
-    """Draw a figure; the table that it draws lies beside it."""
     output:
         pdf=f"{DRAWN}/{{figure}}.pdf",
         png=report(

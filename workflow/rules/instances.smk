@@ -1,8 +1,8 @@
 rule instances:
+    """Draw ground truths and initial weights of one problem, for all seeds and shared by all methods."""
     input:
         "scripts/draw_instances.py",
         sources("layerwise.instances"),
-    """Draw ground truths and initial weights of one problem, for all seeds and shared by all methods."""
     output:
         f"{RESULTS}/{{experiment}}/{{problem}}/instances.npz",
     log:

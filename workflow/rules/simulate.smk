@@ -1,4 +1,5 @@
 rule simulate:
+    """Train a method on a problem: seeds, step sizes and damping values in one tensor program."""
     input:
         instances=f"{RESULTS}/{{experiment}}/{{problem}}/instances.npz",
         script="scripts/simulate.py",
@@ -6,7 +7,6 @@ rule simulate:
             "layerwise.run",
             CELLS[wildcards.experiment, wildcards.problem, wildcards.method].rule_module,
         ),
-    """Train a method on a problem: seeds, step sizes and damping values in one tensor program."""
     output:
         table=f"{RESULTS}/{{experiment}}/{{problem}}/{{method}}.parquet",
         record=f"{RESULTS}/{{experiment}}/{{problem}}/{{method}}.parquet.json",
