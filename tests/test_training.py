@@ -9,6 +9,7 @@ from helpers import METRICS, run, small_settings
 from layerwise.batches import RawBatches
 from layerwise.instances import draw
 from layerwise.problem import populations
+from layerwise.selection import chosen_runs, score_variants, select, summarise
 from layerwise.training import WEIGHT_BOUND, record_steps
 from textbook import forwards, gradients
 
@@ -108,3 +109,19 @@ def test_single_precision_follows_double_precision():
     for name in ("train_loss", "excess_loss", "subspace_distance", "transfer_loss"):
         assert single[name].to_numpy() == pytest.approx(double[name].to_numpy(), rel=1e-4)
         assert not np.array_equal(single[name], double[name])
+
+
+def test_stopping_early_keeps_the_selected_first_passages():
+    """Training ends once a variant has reached the distance with every seed; the selected variant's
+    first passages are those of the full run."""
+    chosen = []
+    for stop in ("null", "0.3"):
+        table = run(
+            "kfac", "method.lr=[0.05,0.3]", "task.noise=0.01", "steps=60", f"stop_at={stop}"
+        )
+        summary = summarise(table.assign(problem="p"), 0.3)
+        runs = chosen_runs(summary, select(score_variants(summary, "steps_to_target")))
+        chosen.append(runs[["lr", "seed", "steps_to_target"]].to_numpy().tolist())
+        last = table["step"].max()
+        assert last == 60 if stop == "null" else last < 60
+    assert chosen[0] == chosen[1]

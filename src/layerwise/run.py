@@ -63,7 +63,7 @@ def simulate(
     sample = _stream(settings, transfer, settings.task.n_transfer, "transfer sample").next()
     task = TransferTask(transfer, sample)
     recorded = record_steps(settings.steps, settings.record_every)
-    trace = train(method, weights, training, task, streams, recorded, report)
+    trace = train(method, weights, training, task, streams, recorded, report, settings.stop_at)
     return _table(settings, trace).assign(eigenvalue_min=drawn.eigenvalues.min())[[*RUN_COLUMNS]]
 
 

@@ -1,4 +1,4 @@
-"""Reduction of run tables: first passage, the step-size rule, medians with bootstrap intervals."""
+"""Reduction of run tables: first passage, the step-size rule, bands over seeds."""
 
 import numpy as np
 import pandas as pd
@@ -85,11 +85,3 @@ def bands(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
         for name, q in (("low", 0.25), ("median", 0.5), ("high", 0.75))
     }
     return pd.DataFrame(quantiles).reset_index()
-
-
-def bootstrap_median(values: np.ndarray, level: float = 0.95, draws: int = 2000) -> np.ndarray:
-    """Percentile bootstrap interval (low, high) of the median over seeds; the draws are fixed."""
-    rng = np.random.default_rng(np.random.SeedSequence(0, spawn_key=(len(values),)))
-    resampled = values[rng.integers(0, len(values), size=(draws, len(values)))]
-    medians = np.median(resampled, axis=1)
-    return np.quantile(medians, [(1 - level) / 2, (1 + level) / 2], method="nearest")

@@ -160,6 +160,7 @@ class RunSettings(Settings):
         list[Annotated[int, Field(ge=0)]], Field(min_length=1), BeforeValidator(_as_seeds)
     ]
     steps: Annotated[int, Field(ge=0)]
+    stop_at: Positive | None  # end once one variant has reached this distance with every seed
     record_every: Annotated[int | str, AfterValidator(_interval)]
     dtype: Literal["float64", "float32"]
     device: Literal["cpu", "cuda"]

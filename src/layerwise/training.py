@@ -71,6 +71,11 @@ def _runs_ok(weights: Weights) -> Tensor:
     )
 
 
+def _accept(ok: Tensor, new: Weights, old: Weights) -> Weights:
+    """The new weights where a run is ok, the old ones where it is not."""
+    return Weights(torch.where(ok, new.features, old.features), torch.where(ok, new.head, old.head))
+
+
 def train(
     method: Method,
     weights: Weights,
@@ -79,34 +84,39 @@ def train(
     streams: Sequence[Stream],
     recorded: Sequence[int],
     report: Callable[[int], None],
+    stop_at: float | None = None,
 ) -> Trace:
     """Train for max(recorded) steps and evaluate at each recorded step.
 
     ``streams`` has one stream for each batch of a step. A run that diverges is frozen at its last
     good weights and its metrics are NaN from then on; the others never notice. ``report`` is called
-    with each recorded step.
+    with each recorded step. With ``stop_at``, training ends at the first recorded step by which one
+    variant has reached that subspace distance with every seed: no other can then have a smaller
+    median first passage that is not known already.
     """
     diverged_at = torch.full(weights.features.shape[:2], -1, device=weights.features.device)
     root = population.covariance_power(0.5)
     rows: list[Tensor] = []
     due = set(recorded)
+    reached = torch.zeros_like(diverged_at, dtype=torch.bool)
     for step in range(max(recorded) + 1):
         batches = [stream.next() for stream in streams]
         if step in due:
             metrics = _evaluate(method, weights, population, root, transfer, batches[0])
             rows.append(torch.where(diverged_at >= 0, torch.nan, metrics))
             report(step)
+            if stop_at is not None:
+                reached |= rows[-1][METRICS.index("subspace_distance")] <= stop_at
+                if bool(reached.all(dim=0).any()):
+                    break
         if step < max(recorded):
             proposed = method.step(weights, batches)
             ok = _runs_ok(proposed) & (diverged_at < 0)
             diverged_at = torch.where(ok | (diverged_at >= 0), diverged_at, step + 1)
-            keep = ok[..., None, None]
-            weights = Weights(
-                *(torch.where(keep, new, old) for new, old in zip(proposed, weights, strict=True))
-            )
+            weights = _accept(ok[..., None, None], proposed, weights)
     values = torch.stack(rows, dim=1).cpu().numpy()
     return Trace(
-        steps=np.asarray(sorted(due)),
+        steps=np.asarray(sorted(due)[: len(rows)]),
         metrics=dict(zip(METRICS, values, strict=True)),
         diverged_at=diverged_at.cpu().numpy(),
     )
