@@ -32,9 +32,7 @@ class Experiment(Settings):
     name: str
     problems: Annotated[list[dict[str, Any]], Field(min_length=1)]
     methods: Annotated[list[str], Field(min_length=1)]
-    select_by: Literal[
-        "steps_to_target", "subspace_distance", "excess_loss", "transfer_loss", "train_loss"
-    ]
+    select_by: Literal["steps_to_target", "mean_subspace_distance", "subspace_distance"]
     target: Positive  # the subspace distance whose first passage is reported
     figures: Annotated[list[str], Field(min_length=1)]
 
@@ -214,8 +212,10 @@ def _summary(experiment: Experiment, cell: Cell) -> str:
     settings = json.loads(cell.settings)
     task = settings["task"]
     rule = {
-        "steps_to_target": f"the fewest iterations to subspace distance {experiment.target:g}"
-    }.get(experiment.select_by, f"the smallest final {experiment.select_by.replace('_', ' ')}")
+        "steps_to_target": f"the fewest iterations to subspace distance {experiment.target:g}",
+        "mean_subspace_distance": "the smallest subspace distance on average over the iterations",
+        "subspace_distance": "the smallest subspace distance at the last iteration",
+    }[experiment.select_by]
     return (
         f"d_x = {task['d_x']}, d_y = {task['d_y']}, k = {task['rank']}, batch size n = "
         f"{task['batch_size']}, noise σ = {task['noise']:g}, {task['spectrum']} spectrum in the "

@@ -10,16 +10,24 @@ CONTRACTION_FLOOR = 1e-9
 def summarise(runs: pd.DataFrame, target: float) -> pd.DataFrame:
     """One row for each (problem, method, damping, lr, seed): the last recorded metrics, the status,
     and ``steps_to_target``: the first recorded step with subspace distance <= target, else infinity,
-    and ``contraction``, see :func:`_contraction`.
+    ``mean_subspace_distance`` over the steps, and ``contraction``, see :func:`_contraction`.
     """
     keys = ["problem", *VARIANT, "seed"]
     last = runs.loc[runs.groupby(keys, sort=False)["step"].idxmax()].set_index(keys)
     reached = runs[runs["subspace_distance"] <= target].groupby(keys)["step"].min()
     last["steps_to_target"] = reached.reindex(last.index).astype(float).fillna(np.inf)
+    last["mean_subspace_distance"] = runs.groupby(keys, sort=False)[
+        ["step", "subspace_distance"]
+    ].apply(lambda run: _mean_over_steps(run["step"].to_numpy(), run["subspace_distance"].to_numpy()))
     last["contraction"] = runs.groupby(keys, sort=False)[["step", "outside_norm"]].apply(
         lambda run: _contraction(run["step"].to_numpy(), run["outside_norm"].to_numpy())
     )
     return last.reset_index()
+
+
+def _mean_over_steps(steps: np.ndarray, values: np.ndarray) -> float:
+    """Time average by the trapezoidal rule, since recorded steps need not be equally spaced."""
+    return float(np.trapezoid(values, steps) / max(steps[-1] - steps[0], 1))
 
 
 def _contraction(steps: np.ndarray, norms: np.ndarray) -> float:
