@@ -48,7 +48,9 @@ def test_first_passage_is_the_first_recorded_step_at_the_target():
     assert summarise(runs(TABLE), 0.01)["steps_to_target"].eq(np.inf).all()
 
 
-@pytest.mark.parametrize(("select_by", "lr"), [("steps_to_target", 0.2), ("subspace_distance", 0.1)])
+@pytest.mark.parametrize(
+    ("select_by", "lr"), [("steps_to_target", 0.2), ("subspace_distance", 0.1)]
+)
 def test_the_smallest_median_wins_unless_a_seed_diverges(select_by, lr):
     """0.4 is best in either sense, but one of its seeds diverges."""
     chosen = select(score_variants(summarise(runs(TABLE), 0.5), select_by))
