@@ -107,7 +107,10 @@ Unit = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Options(Settings):
-    """The options that rules take beyond step size and damping; each rule's file sets its own."""
+    """Bounds of the options that rules take beyond step size and damping. A method's file sets its
+    own options; one that is not listed here is passed on to the rule as it is."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True, allow_inf_nan=False)
 
     beta1: Unit | None = None
     beta2: Unit | None = None
