@@ -12,11 +12,12 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # Shell rules of the workflow find `python` here.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help reproduce quick test test-slow lint clean
+.PHONY: help reproduce quick gallery test test-slow lint clean
 
 help:
 	@echo "make reproduce   every table and figure at full scale"
 	@echo "make quick       the same at a small scale, in minutes"
+	@echo "make gallery     reproduce, and copy the pictures that the README shows"
 	@echo "make test        the tests, without the slow ones"
 	@echo "make test-slow   the slow tests"
 	@echo "make lint        style, types, import contracts and the workflow's own lint"
@@ -28,6 +29,11 @@ reproduce: .venv/runtime.stamp
 
 quick: .venv/runtime.stamp
 	$(BIN)/snakemake --cores $(CORES) --config scale=quick $(SNAKEMAKE_ARGS)
+
+# The README's pictures are copies of what reproduce drew.
+gallery: reproduce
+	mkdir -p figures/gallery
+	cp figures/*.png figures/gallery/
 
 test: .venv/dev.stamp
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)

@@ -18,7 +18,9 @@ def summarise(runs: pd.DataFrame, target: float) -> pd.DataFrame:
     last["steps_to_target"] = reached.reindex(last.index).astype(float).fillna(np.inf)
     last["mean_subspace_distance"] = runs.groupby(keys, sort=False)[
         ["step", "subspace_distance"]
-    ].apply(lambda run: _mean_over_steps(run["step"].to_numpy(), run["subspace_distance"].to_numpy()))
+    ].apply(
+        lambda run: _mean_over_steps(run["step"].to_numpy(), run["subspace_distance"].to_numpy())
+    )
     last["contraction"] = runs.groupby(keys, sort=False)[["step", "outside_norm"]].apply(
         lambda run: _contraction(run["step"].to_numpy(), run["outside_norm"].to_numpy())
     )

@@ -25,33 +25,40 @@ def iterations(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
 def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
     """Left: along kappa_x at the smallest kappa_F; right: along kappa_F at the smallest kappa_x."""
     drawn = iterations(tables)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(style.WIDTH, 3.6), sharey=True)
-    for axes, along, other, symbol in (
-        (left, "kappa_x", "kappa_f", r"\kappa_x"),
-        (right, "kappa_f", "kappa_x", r"\kappa_F"),
-    ):
+    figure, (left, right) = plt.subplots(1, 2, figsize=(style.WIDTH, 3.9), sharey=True)
+    symbols = {"kappa_x": r"\kappa_x", "kappa_f": r"\kappa_F"}
+    for axes, along, other in ((left, "kappa_x", "kappa_f"), (right, "kappa_f", "kappa_x")):
         fixed = drawn[other].min()
-        _panel(axes, drawn[drawn[other] == fixed], along, labels)
-        _slope(axes, drawn[(drawn[other] == fixed) & (drawn["method"] == "sgd")], along)
-        held = r"\kappa_F" if other == "kappa_f" else r"\kappa_x"
-        axes.set(xscale="log", yscale="log", xlabel=f"${symbol}$", title=f"${held}={fixed:g}$")
+        table = drawn[drawn[other] == fixed].sort_values(along)
+        _panel(axes, table, along, labels)
+        sgd, kfac = (table[table["method"] == method] for method in ("sgd", "kfac"))
+        slow = contraction.sgd_condition(sgd["kappa_x"], sgd["kappa_f"])
+        _prediction(axes, sgd, along, slow, r"predicted slope, SGD: $\kappa_x\kappa_F^2$")
+        _prediction(axes, kfac, along, np.ones(len(kfac)), "predicted slope, KFAC: flat")
+        axes.set(xscale="log", yscale="log", xlabel=f"${symbols[along]}$")
+        axes.set_title(f"${symbols[other]}={fixed:g}$")
+        axes.set_xticks(table[along].unique(), [f"{value:g}" for value in table[along].unique()])
+        axes.minorticks_off()
     left.set_ylabel("iterations to the target distance")
     style.legend_below(figure, left, columns=4)
     return figure, drawn
 
 
 def _panel(axes: Axes, table: pd.DataFrame, along: str, labels: dict[str, str]) -> None:
-    """A line for each method; points above the dashed line never reached the target."""
+    """A line for each method. Points above the dashed line never reached the target; there, their
+    height only keeps them apart. A hollow point's step size is at the edge of its grid."""
     budget = table["steps"].max()
-    never = 1.6 * budget
-    for method, line in table.groupby("method", sort=False):
-        line = line.sort_values(along)
-        look = style.of_method(str(method), labels)
+    methods = style.ordered(table["method"].unique())
+    heights = budget * np.geomspace(1.45, 3.2, len(methods))
+    for method, never in zip(methods, heights, strict=True):
+        line = table[table["method"] == method]
+        look = style.of_method(method, labels)
         median = line["median"].clip(lower=1)
-        shown = median.where(np.isfinite(median), never)
+        reached = np.isfinite(median)
+        shown = median.where(reached, never)
         spread = [
-            (median - line["low"].clip(lower=1)).where(np.isfinite(median), 0),
-            (line["high"].clip(upper=budget) - median).clip(lower=0).where(np.isfinite(median), 0),
+            (median - line["low"].clip(lower=1)).where(reached, 0),
+            (line["high"].clip(upper=budget) - median).clip(lower=0).where(reached, 0),
         ]
         axes.errorbar(line[along], shown, yerr=np.array(spread), **look, elinewidth=0.7)
         hollow = line["lr_at_edge"].to_numpy(dtype=bool)
@@ -59,21 +66,20 @@ def _panel(axes: Axes, table: pd.DataFrame, along: str, labels: dict[str, str]) 
             line[along][hollow], shown[hollow], ls="", marker=look["marker"],
             mec=look["color"], mfc="white", zorder=3,
         )  # fmt: skip
-    axes.axhline(1.25 * budget, color=style.GREY, lw=0.7, ls="--")
-    axes.text(
-        0.02, never, "not reached", transform=axes.get_yaxis_transform(), va="bottom", fontsize=6.5
-    )
-    axes.set_ylim(0.8, 2.6 * budget)
+    axes.axhline(1.2 * budget, color=style.GREY, lw=0.7, ls="--")
+    axes.text(0.02, 2.0 * budget, "not reached", transform=axes.get_yaxis_transform(), fontsize=6.5)
+    axes.set_ylim(0.8, 4 * budget)
 
 
-def _slope(axes: Axes, sgd: pd.DataFrame, along: str) -> None:
-    """SGD's predicted slope through its second point, and KFAC's flat line."""
-    reached = sgd[np.isfinite(sgd["median"])].sort_values(along)
+def _prediction(axes: Axes, line: pd.DataFrame, along: str, slope: np.ndarray, label: str) -> None:
+    """A predicted dependence of one method, through its second point that reached the target."""
+    median = line["median"].clip(lower=1).to_numpy()
+    reached = np.flatnonzero(np.isfinite(median))
     if len(reached):
-        predicted = contraction.sgd_condition(sgd["kappa_x"], sgd["kappa_f"])
-        anchor = reached.iloc[min(1, len(reached) - 1)]
-        scale = anchor["median"] / contraction.sgd_condition(anchor["kappa_x"], anchor["kappa_f"])
+        anchor = reached[min(1, len(reached) - 1)]
+        predicted = np.asarray(slope) * median[anchor] / np.asarray(slope)[anchor]
+        below = predicted <= 1.2 * line["steps"].max()  # above, heights mean nothing
         axes.plot(
-            sgd[along], scale * predicted, color=style.BLACK, ls=(0, (1, 1)), lw=0.9,
-            label=r"slope $\kappa_x\kappa_F^2$", zorder=1,
+            line[along].to_numpy()[below], predicted[below], label=label, zorder=1, lw=1.0,
+            color=style.METHODS[line["method"].iloc[0]]["color"], ls=(0, (1, 1)),
         )  # fmt: skip

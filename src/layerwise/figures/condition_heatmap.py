@@ -17,7 +17,7 @@ COLUMNS = 4
 def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
     """Medians over seeds; grey cells, marked with a dash, never reached the target."""
     drawn = iterations(tables)
-    methods = [method for method in labels if method in set(drawn["method"])]
+    methods = style.ordered(drawn["method"].unique())
     rows = -(-len(methods) // COLUMNS)
     figure, grid = plt.subplots(
         rows, COLUMNS, figsize=(style.WIDTH, 1.55 * rows + 0.5), sharex=True, sharey=True,

@@ -30,7 +30,7 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
     drawn = bands(summary, BY, "rate").merge(
         bands(summary, BY, "predicted")[[*BY, "median"]], on=BY, suffixes=("", "_predicted")
     )
-    methods = [method for method in labels if method in set(drawn["method"])]
+    methods = style.ordered(drawn["method"].unique())
     figure, grid = plt.subplots(1, len(methods), figsize=(style.WIDTH, 3.0), squeeze=False)
     for axes, method in zip(grid[0], methods, strict=True):
         _panel(axes, drawn[drawn["method"] == method], method)
@@ -51,10 +51,12 @@ def _panel(axes: Axes, table: pd.DataFrame, method: str) -> None:
             label=rf"$\kappa_x={first['kappa_x']:g}$, $\kappa_F={first['kappa_f']:g}$",
         )  # fmt: skip
         if method != "kfac":
-            axes.plot(points["lr"], points["median_predicted"], color=colour, lw=0.9)
+            axes.plot(points["lr"], points["median_predicted"], color=colour, lw=0.9, zorder=1)
     if method == "kfac":
         line = table.drop_duplicates("lr").sort_values("lr")
-        axes.plot(line["lr"], line["median_predicted"], color=style.BLACK, lw=0.9, label="theory")
+        axes.plot(
+            line["lr"], line["median_predicted"], color=style.BLACK, lw=0.9, label="theory: lines"
+        )
     axes.set(
         xscale="log", yscale="log", xlabel=r"step size $\eta$", ylabel="1 − contraction a step"
     )

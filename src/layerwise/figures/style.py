@@ -4,6 +4,7 @@ Colours are Okabe and Ito's, which colour-blind readers tell apart; a batch-norm
 optimiser's colour and changes line and marker.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -28,7 +29,7 @@ RC: Any = {
     "grid.linewidth": 0.5,
     "legend.frameon": False,
     "figure.dpi": 150,
-    "savefig.dpi": 200,
+    "savefig.dpi": 160,
     "savefig.bbox": "tight",
     "pdf.fonttype": 42,
     "figure.constrained_layout.use": True,
@@ -58,6 +59,12 @@ SPARE = [
     {"color": color, "marker": marker, "linestyle": (0, (3, 1, 1, 1))}
     for color, marker in ((GREEN, "h"), (PURPLE, "d"), (SKY, "p"), (BLACK, "8"))
 ]
+
+
+def ordered(names: Iterable[str]) -> list[str]:
+    """Method names in the order of METHODS, unlisted ones last."""
+    listed = list(METHODS)
+    return sorted(names, key=lambda name: listed.index(name) if name in listed else len(listed))
 
 
 def of_method(name: str, labels: dict[str, str]) -> dict[str, Any]:
