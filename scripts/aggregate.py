@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from layerwise.aggregate import aggregate
+from layerwise.aggregate import aggregate, collect
 from layerwise.jobs import job_log
 
 
@@ -22,6 +22,9 @@ def main() -> None:
 
 def work(arguments: argparse.Namespace) -> None:
     how = json.loads(arguments.how)
+    if how["select_by"] == "nothing":
+        collect(arguments.tables, how["cells"], arguments.out)
+        return
     warnings = aggregate(
         arguments.tables, how["cells"], how["select_by"], how["target"], arguments.out
     )

@@ -11,7 +11,7 @@ from layerwise.jobs import job_log
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("figure", help="a module of layerwise.figures")
-    parser.add_argument("--tables", required=True, type=Path, help="folder of the reduced tables")
+    parser.add_argument("--tables", required=True, nargs="+", type=Path)
     parser.add_argument("--labels", required=True, help="JSON: method name to label")
     parser.add_argument("--out", required=True, type=Path, help="the PDF; the others lie beside it")
     parser.add_argument("--log", required=True, type=Path)

@@ -12,7 +12,7 @@ from layerwise.settings import run_settings
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cell", required=True, help="canonical JSON of the run's settings")
-    parser.add_argument("--instances", required=True, type=Path)
+    parser.add_argument("--instances", nargs="?", type=Path, help="none for a task without a file")
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--log", required=True, type=Path)
     arguments = parser.parse_args()

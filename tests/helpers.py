@@ -12,8 +12,8 @@ from layerwise.instances import draw
 from layerwise.methods.base import Grid, Method
 from layerwise.networks import Weights
 from layerwise.problem import Population, populations
-from layerwise.run import simulate
 from layerwise.settings import LinearProblem, MethodSettings, RunSettings
+from layerwise.tasks.linear_representation import simulate
 
 SMALL = (
     "task.d_x=8",

@@ -36,7 +36,8 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def drawn(name: str, tables: Path, folder: Path) -> pd.DataFrame:
     """Render a figure; the table beside it, after checking that all three files are there."""
-    render(name, tables, LABELS, folder / f"{name}.pdf")
+    names = ("summary.parquet", "scores.csv", "selection.csv", "traces.parquet")
+    render(name, [tables / file for file in names], LABELS, folder / f"{name}.pdf")
     assert {path.name for path in folder.iterdir()} == {
         f"{name}.{kind}" for kind in ("pdf", "png", "csv")
     }

@@ -10,7 +10,7 @@ import pytest
 
 from helpers import settings_of_run
 from layerwise.instances import draw
-from layerwise.run import simulate
+from layerwise.tasks.linear_representation import simulate
 
 DEFAULTS = {
     "task.d_x": 100,

@@ -35,6 +35,15 @@ def aggregate(
     return _edge_warnings(chosen)
 
 
+def collect(tables: list[Path], cells: list[dict[str, Any]], out: Path) -> None:
+    """Write all tables as one, ``out``/runs.parquet, with the names of problems and varied keys."""
+    runs = [
+        read_table(path).assign(problem=cell["problem"], **cell["varied"])
+        for path, cell in zip(tables, cells, strict=True)
+    ]
+    write_table(pd.concat(runs, ignore_index=True), out / "runs.parquet")
+
+
 def _edge_warnings(selection: pd.DataFrame) -> list[str]:
     return [
         f"{row['method']} on {row['problem']}: {axis} = {row[axis]:g} is at the edge of its grid"

@@ -18,6 +18,7 @@ from layerwise.compose import PATH_KEYS, compose_config, options
 from layerwise.settings import (
     ConfigError,
     LinearProblem,
+    LinearTask,
     Positive,
     Settings,
     nearest,
@@ -32,8 +33,9 @@ class Experiment(Settings):
     name: str
     problems: Annotated[list[dict[str, Any]], Field(min_length=1)]
     methods: Annotated[list[str], Field(min_length=1)]
-    select_by: Literal["steps_to_target", "mean_subspace_distance", "subspace_distance"]
-    target: Positive  # the subspace distance whose first passage is reported
+    # "nothing" collects the tables as they are.
+    select_by: Literal["steps_to_target", "mean_subspace_distance", "subspace_distance", "nothing"]
+    target: Positive | None  # the subspace distance whose first passage is reported
     figures: Annotated[list[str], Field(min_length=1)]
 
 
@@ -42,18 +44,20 @@ class Scale(Settings):
 
     name: str
     max_steps: Annotated[int, Field(ge=1)] | None
+    entries: Annotated[int, Field(ge=1)] | None
     axis_points: Annotated[int, Field(ge=1)] | None
     lr_points: Annotated[int, Field(ge=1)] | None
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One job: ``settings`` is the canonical JSON of its run settings, ``instance`` of its problem."""
+    """One job: ``settings`` is the canonical JSON of its run settings, ``instance`` of its problem, empty
+    where a run draws its own."""
 
     experiment: str
     problem: str
     method: str
-    rule_module: str
+    modules: tuple[str, ...]  # the task's and the rule's, which a run loads by name
     settings: str
     instance: str
     varied: dict[str, Any]  # the keys of the task that the experiment varies, for the tables
@@ -65,6 +69,7 @@ class ExperimentPlan:
 
     experiment: Experiment
     cells: tuple[Cell, ...]
+    task: str
     labels: dict[str, str]
     summary: str  # what was run, in words, for captions
 
@@ -133,7 +138,8 @@ def plan(name: str, scale: str, overrides: Sequence[str] = ()) -> ExperimentPlan
         for problem in _problems(experiment, scaled, _overridden(base["task"], overrides))
         for method in experiment.methods
     ]
-    return ExperimentPlan(experiment, tuple(cells), labels, _summary(experiment, cells[0]))
+    task = base["task"]["name"]
+    return ExperimentPlan(experiment, tuple(cells), task, labels, _summary(experiment, cells))
 
 
 def _thin(values: list[Any], points: int | None) -> list[Any]:
@@ -162,7 +168,7 @@ def _problems(
     """Every entry stands for the product of its lists. A scale that keeps some points keeps them of
     an entry's first list; its other lists then keep their first value."""
     expanded = []
-    for entry in experiment.problems:
+    for entry in experiment.problems[: scale.entries]:
         axes = [
             value if isinstance(value, list) else [value]
             for value in (replaced.get(key, value) for key, value in entry.items())
@@ -179,8 +185,8 @@ def _problems(
 def _cell(
     experiment: Experiment, varied: dict[str, Any], base: dict[str, Any], method: dict[str, Any]
 ) -> Cell:
-    # "regime" names an entry for readers; the other keys are the task's.
-    changes = {key: value for key, value in varied.items() if key != "regime"}
+    # "regime" and "along" name an entry for readers; the other keys are the task's.
+    changes = {key: value for key, value in varied.items() if key not in ("regime", "along")}
     unknown = [key for key in changes if key not in base["task"]]
     if unknown:
         raise ConfigError(
@@ -192,35 +198,52 @@ def _cell(
     except ConfigError as error:
         raise ConfigError(str(error).replace("method.", f"methods.{method['name']}.")) from None
     dumped = settings.model_dump()
-    instance = {key: dumped["task"][key] for key in LinearProblem.model_fields} | {
-        "seeds": settings.seeds
-    }
+    instance = ""
+    if isinstance(settings.task, LinearTask):
+        problem = {key: dumped["task"][key] for key in LinearProblem.model_fields}
+        instance = canonical(problem | {"seeds": settings.seeds})
     readable = "_".join(f"{key}-{value}" for key, value in varied.items())
     digest = hashlib.sha256(canonical(dumped["task"]).encode()).hexdigest()[:8]
     return Cell(
         experiment=experiment.name,
         problem=f"{readable}_{digest}",
         method=settings.method.name,
-        rule_module="layerwise.methods." + settings.method.rule.split(".")[0],
+        modules=(
+            f"layerwise.tasks.{settings.task.name}",
+            f"layerwise.methods.{settings.method.rule.split('.')[0]}",
+        ),
         settings=canonical(dumped),
-        instance=canonical(instance),
+        instance=instance,
         varied=varied,
     )
 
 
-def _summary(experiment: Experiment, cell: Cell) -> str:
-    settings = json.loads(cell.settings)
-    task = settings["task"]
-    rule = {
-        "steps_to_target": f"the fewest iterations to subspace distance {experiment.target:g}",
-        "mean_subspace_distance": "the smallest subspace distance on average over the iterations",
-        "subspace_distance": "the smallest subspace distance at the last iteration",
-    }[experiment.select_by]
-    return (
-        f"d_x = {task['d_x']}, d_y = {task['d_y']}, k = {task['rank']}, batch size n = "
-        f"{task['batch_size']}, noise σ = {task['noise']:g}, {task['spectrum']} spectrum in the "
-        f"{task['basis']} basis, {task['inputs']} inputs, {settings['steps']} steps, "
-        f"{len(settings['seeds'])} seeds. For every method alike, the step size (and damping) is "
-        f"the one with {rule}, by the median over seeds, among those of its grid with which no seed "
-        "diverges. Lines are medians over seeds, bands the interquartile range."
+RULES = {
+    "steps_to_target": "the fewest iterations to subspace distance {target:g}",
+    "mean_subspace_distance": "the smallest subspace distance on average over the iterations",
+    "subspace_distance": "the smallest subspace distance at the last iteration",
+}
+
+
+def _summary(experiment: Experiment, cells: Sequence[Cell]) -> str:
+    """What was run, in words: settings that all problems share, seeds, and the rule of selection."""
+    settings = [json.loads(cell.settings) for cell in cells]
+    first = settings[0]
+    shared = {
+        key: value
+        for key, value in first["task"].items()
+        if value is not None and key not in cells[0].varied and key != "name"
+    }
+    words = ", ".join(f"{key} = {value}" for key, value in shared.items())
+    text = f"{first['task']['name'].replace('_', ' ').capitalize()} with {words}; "
+    if experiment.select_by == "nothing":
+        return (
+            text
+            + f"{len(first['seeds'])} seeds. Points are means over seeds, with standard errors."
+        )
+    rule = RULES[experiment.select_by].format(target=experiment.target)
+    return text + (
+        f"{first['steps']} steps, {len(first['seeds'])} seeds. For every method alike, the step size "
+        f"(and damping) is the one with {rule}, by the median over seeds, among those of its grid with "
+        "which no seed diverges. Lines are medians over seeds, bands the interquartile range."
     )

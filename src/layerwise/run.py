@@ -1,25 +1,16 @@
 """One cell, from validated settings to its table and its record."""
 
+import importlib
 import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import torch
 
-from layerwise.batches import RawBatches, stream
-from layerwise.instances import Instances, draw
-from layerwise.methods.base import Grid, Method
-from layerwise.metrics import TransferTask
-from layerwise.moments import GaussianMoments
-from layerwise.networks import Weights
-from layerwise.problem import Population, populations
-from layerwise.records import RUN_COLUMNS, environment, write_json, write_table
+from layerwise.records import environment, write_json, write_table
 from layerwise.settings import ConfigError, RunSettings
-from layerwise.training import Trace, record_steps, train
 
 # Seconds between progress lines of a long run.
 PROGRESS_SECONDS = 10.0
@@ -28,15 +19,16 @@ PROGRESS_SECONDS = 10.0
 def run_cell(settings: RunSettings, instances: Path | None, out: Path) -> None:
     """Run ``settings`` and write its table to ``out`` and its record to ``out`` + .json.
 
-    ``instances`` is a file drawn for the same problem and seeds; None draws them here.
+    The task's own module in layerwise.tasks does the work. ``instances`` is a file drawn for the same
+    problem and seeds, for tasks that have one; None draws them here.
     """
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device = 'cuda' is not allowed here: torch finds no CUDA device")
     # One thread unless told otherwise: the cells of a pipeline run side by side.
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     start = time.perf_counter()
-    drawn = _load(settings, instances) if instances else draw(settings.task, settings.seeds)
-    write_table(simulate(settings, drawn, _progress(settings)), out)
+    task = importlib.import_module(f"layerwise.tasks.{settings.task.name}")
+    write_table(task.run(settings, instances, _progress(settings)), out)
     record = {
         "configuration": settings.model_dump(),
         "seeds": settings.seeds,
@@ -45,73 +37,6 @@ def run_cell(settings: RunSettings, instances: Path | None, out: Path) -> None:
         **environment(),
     }
     write_json(record, out.with_name(out.name + ".json"))
-
-
-def simulate(
-    settings: RunSettings, drawn: Instances, report: Callable[[int], None] = lambda step: None
-) -> pd.DataFrame:
-    """Train and measure on drawn instances; returns the table with RUN_COLUMNS."""
-    dtype = getattr(torch, settings.dtype)
-    training, transfer = populations(drawn, settings.task.noise, dtype, settings.device)
-    grid = Grid(settings.method, dtype, settings.device)
-    weights = _initial_weights(drawn, len(grid), training)
-    method = Method(settings.method, grid, training, weights)
-    streams = [
-        _stream(settings, training, settings.task.batch_size, purpose)
-        for purpose in ("batches", "batches for the head")[: method.batches_per_step]
-    ]
-    sample = _stream(settings, transfer, settings.task.n_transfer, "transfer sample").next()
-    task = TransferTask(transfer, sample)
-    recorded = record_steps(settings.steps, settings.record_every)
-    trace = train(method, weights, training, task, streams, recorded, report, settings.stop_at)
-    return _table(settings, trace).assign(eigenvalue_min=drawn.eigenvalues.min())[[*RUN_COLUMNS]]
-
-
-def _load(settings: RunSettings, path: Path) -> Instances:
-    drawn = Instances.load(path)
-    shape = (len(settings.seeds), settings.task.rank, settings.task.d_x)
-    if drawn.seeds.tolist() != settings.seeds or drawn.features_true.shape != shape:
-        raise ValueError(
-            f"{path} holds instances of other seeds or sizes than the run's: delete it and run again"
-        )
-    return drawn
-
-
-def _stream(
-    settings: RunSettings, population: Population, size: int, purpose: str
-) -> GaussianMoments | RawBatches:
-    return stream(settings.engine, population, size, settings.seeds, purpose, settings.task.inputs)
-
-
-def _initial_weights(drawn: Instances, variants: int, like: Population) -> Weights:
-    """The same initial weights for every variant of a seed."""
-
-    def expand(array: np.ndarray) -> torch.Tensor:
-        tensor = torch.as_tensor(array, dtype=like.head.dtype, device=like.head.device)
-        return tensor[:, None].expand(-1, variants, -1, -1).contiguous()
-
-    return Weights(expand(drawn.features_init), expand(drawn.head_init))
-
-
-def _table(settings: RunSettings, trace: Trace) -> pd.DataFrame:
-    """One row for each (damping, lr, seed, step), sorted so; all of RUN_COLUMNS but the spectrum's."""
-    task, method = settings.task, settings.method
-    pairs = [(damping, lr) for damping in method.damping or [0.0] for lr in method.lr]
-    frame = pd.MultiIndex.from_product(
-        [range(len(pairs)), settings.seeds, trace.steps], names=["pair", "seed", "step"]
-    ).to_frame(index=False)
-    frame["damping"], frame["lr"] = np.array(pairs)[frame.pop("pair")].T
-    for name in ("kappa_x", "kappa_f", "basis", "inputs", "batch_size"):
-        frame[name] = getattr(task, name)
-    frame["method"] = method.name
-    for name, values in trace.metrics.items():  # (R, S, V) to (V, S, R)
-        frame[name] = values.transpose(2, 1, 0).astype(np.float64).ravel()
-    diverged = np.broadcast_to(trace.diverged_at.T[:, :, None], values.transpose(2, 1, 0).shape)
-    frame["diverged_at"] = pd.array(diverged.ravel(), dtype="Int64")
-    frame["diverged_at"] = frame["diverged_at"].mask(frame["diverged_at"] < 0)
-    has_diverged = (frame["diverged_at"] <= frame["step"]).fillna(False)
-    frame["status"] = np.where(has_diverged, "diverged", "ok")
-    return frame
 
 
 def _progress(settings: RunSettings) -> Callable[[int], None]:

@@ -103,6 +103,36 @@ class LinearTask(LinearProblem):
         return self
 
 
+class SingleIndexTask(Settings):
+    """One step on single-index data, y = link(beta*^T x) + eps (Section 3.2)."""
+
+    name: Literal["single_index"]
+    d: Annotated[int, Field(ge=2)]
+    aspect_ratio: Positive  # gamma = d/n
+    width: Annotated[int, Field(ge=2)]  # d_h
+    kappa_x: Annotated[float, Field(ge=1)]  # condition number of Sigma_x
+    spectrum: Literal["log", "two_level", "power_law"]
+    basis: Literal["rotated", "axis"]
+    link: Literal["tanh", "relu", "erf", "linear", "he1_plus_he3"]
+    activation: Literal["relu", "tanh", "erf", "linear"]
+    noise: NonNegative  # sigma_epsilon
+    readout_scale: Positive  # f entries are readout_scale * N(0, 1/d_h)
+
+    @model_validator(mode="after")
+    def _samples_suffice(self) -> Self:
+        if round(self.d / self.aspect_ratio) < 2:
+            raise ValueError(
+                f"task.aspect_ratio = {self.aspect_ratio} is not allowed: at most d/2 = "
+                f"{self.d / 2:g}, so that there are two samples"
+            )
+        return self
+
+
+# The methods whose one step on single-index data is simulated.
+SINGLE_INDEX_METHODS = (
+    "sgd", "kfac", "adam", "gauss_newton", "bn_hidden_sgd", "bn_input_sgd", "whitened_sgd",
+)  # fmt: skip
+
 Unit = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -125,7 +155,7 @@ class MethodSettings(Settings):
     name: str
     rule: Annotated[str, Field(pattern=r"^[a-z_]+\.[A-Za-z]+$")]  # module.Class in methods/
     network: Literal["plain", "whitened", "bn_input", "bn_hidden"]
-    lr: Annotated[list[Positive], Field(min_length=1), BeforeValidator(_as_list)]
+    lr: Annotated[list[Positive], BeforeValidator(_as_list)]
     # Empty where the rule has no damping.
     damping: Annotated[list[NonNegative], BeforeValidator(_as_list)]
     takes_damping: bool
@@ -156,7 +186,7 @@ class MethodSettings(Settings):
 class RunSettings(Settings):
     """One cell: a method on a problem, for all its seeds, step sizes and damping values."""
 
-    task: LinearTask
+    task: Annotated[LinearTask | SingleIndexTask, Field(discriminator="name")]
     method: MethodSettings
     engine: Literal["moments", "batches"]
     seeds: Annotated[
@@ -170,7 +200,20 @@ class RunSettings(Settings):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        task, method = self.task, self.method
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds = {self.seeds} is not allowed: seeds must differ")
+        if isinstance(self.task, LinearTask):
+            self._linear_parts_fit(self.task, self.method)
+        elif self.method.name not in SINGLE_INDEX_METHODS:
+            raise ValueError(
+                f"method = {self.method.name!r} is not allowed with task = 'single_index': allowed are "
+                f"{', '.join(SINGLE_INDEX_METHODS)}"
+            )
+        return self
+
+    def _linear_parts_fit(self, task: LinearTask, method: MethodSettings) -> None:
+        if not method.lr:
+            raise ValueError("method.lr = [] is not allowed: at least one step size is needed")
         if method.inverts == "inputs" and 0 in method.damping and task.batch_size < task.d_x:
             raise ValueError(
                 f"task.batch_size = {task.batch_size} is not allowed with method.damping = 0: the "
@@ -182,9 +225,6 @@ class RunSettings(Settings):
                 f"engine = 'moments' is not allowed with task.inputs = {task.inputs!r}: only Gaussian "
                 "inputs have exact moment draws, use engine = batches"
             )
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds = {self.seeds} is not allowed: seeds must differ")
-        return self
 
 
 def nearest(name: str, allowed: list[str]) -> str:
@@ -199,8 +239,8 @@ def _sentence(error: ValidationError, prefix: str) -> str:
     if first["type"] == "value_error" and "= " in str(first["ctx"]["error"]):
         return str(first["ctx"]["error"])  # our own, already a whole sentence
     # Union branches and list positions are pydantic's, not keys of the configuration.
-    keys = [str(key) for key in first["loc"] if isinstance(key, str) and "[" not in key]
-    keys = [key for key in keys if key not in ("int", "float", "literal", "str")]
+    branches = ("int", "float", "literal", "str", "linear_representation", "single_index")
+    keys = [key for key in first["loc"] if isinstance(key, str) and key not in branches]
     key = ".".join([prefix, *keys] if prefix else keys)
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     allowed = f"allowed is {message}" if not message.startswith("allowed") else message

@@ -1,19 +1,13 @@
 rule aggregate:
     """Reduce an experiment's tables: summary, step-size selection, traces of what was selected."""
     input:
-        tables=lambda wildcards: [
-            f"{RESULTS}/{cell.experiment}/{cell.problem}/{cell.method}.parquet"
-            for cell in EXPERIMENTS[wildcards.experiment].cells
-        ],
+        tables=cell_tables,
         script="scripts/aggregate.py",
         code=sources("layerwise.aggregate"),
     output:
         multiext(
             f"{RESULTS}/{{experiment}}/",
-            "summary.parquet",
-            "scores.csv",
-            "selection.csv",
-            "traces.parquet",
+            *SELECTED,
         ),
     log:
         f"{RESULTS}/{{experiment}}/logs/aggregate.log",
@@ -27,3 +21,12 @@ rule aggregate:
     shell:
         "python scripts/aggregate.py --how {params.how:q} --out {params.folder:q}"
         " {input.tables:q} --log {log:q}"
+
+
+use rule aggregate as collect with:
+    output:
+        multiext(f"{RESULTS}/{{experiment}}/", *COLLECTED),
+    log:
+        f"{RESULTS}/{{experiment}}/logs/collect.log",
+    benchmark:
+        f"{RESULTS}/{{experiment}}/benchmarks/collect.tsv"

@@ -35,6 +35,29 @@ FIGURE_OF = {
     for experiment in EXPERIMENTS.values()
     for figure in experiment.experiment.figures
 }
+# What an experiment's tables are reduced to.
+SELECTED = ["summary.parquet", "scores.csv", "selection.csv", "traces.parquet"]
+COLLECTED = ["runs.parquet"]
 FIGURES = expand(
     "{folder}/{figure}.{kind}", folder=DRAWN, figure=FIGURE_OF, kind=["pdf", "png", "csv"]
 )
+
+
+def cell_tables(wildcards):
+    """The run tables of an experiment, in the order of its plan."""
+    return [
+        f"{RESULTS}/{cell.experiment}/{cell.problem}/{cell.method}.parquet"
+        for cell in EXPERIMENTS[wildcards.experiment].cells
+    ]
+
+
+def reduced_tables(wildcards):
+    """What a figure is drawn from."""
+    experiment = FIGURE_OF[wildcards.figure].experiment
+    names = COLLECTED if experiment.select_by == "nothing" else SELECTED
+    return [f"{RESULTS}/{experiment.name}/{name}" for name in names]
+
+
+def task_of_figure(wildcards):
+    """A heading of the report."""
+    return FIGURE_OF[wildcards.figure].task.replace("_", " ").capitalize()

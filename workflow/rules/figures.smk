@@ -1,12 +1,7 @@
 rule figure:
     """Draw a figure; the table that it draws lies beside it."""
     input:
-        tables=lambda wildcards: expand(
-            "{folder}/{experiment}/{table}",
-            folder=RESULTS,
-            experiment=FIGURE_OF[wildcards.figure].experiment.name,
-            table=["summary.parquet", "scores.csv", "selection.csv", "traces.parquet"],
-        ),
+        tables=reduced_tables,
         script="scripts/plot.py",
         code=lambda wildcards: sources("layerwise.figures", f"layerwise.figures.{wildcards.figure}"),
     output:
@@ -14,7 +9,7 @@ rule figure:
         png=report(
             f"{DRAWN}/{{figure}}.png",
             caption="../report/figure.rst",
-            category="Linear representation learning",
+            category=task_of_figure,
             labels={"figure": "{figure}"},
         ),
         csv=f"{DRAWN}/{{figure}}.csv",
@@ -25,9 +20,8 @@ rule figure:
     conda:
         "../envs/layerwise.yaml"
     params:
-        folder=lambda wildcards: f"{RESULTS}/{FIGURE_OF[wildcards.figure].experiment.name}",
         labels=lambda wildcards: canonical(FIGURE_OF[wildcards.figure].labels),
         caption=lambda wildcards: FIGURE_OF[wildcards.figure].summary,
     shell:
-        "python scripts/plot.py {wildcards.figure} --tables {params.folder:q}"
+        "python scripts/plot.py {wildcards.figure} --tables {input.tables:q}"
         " --labels {params.labels:q} --out {output.pdf:q} --log {log:q}"

@@ -1,11 +1,15 @@
 rule simulate:
     """Train a method on a problem: seeds, step sizes and damping values in one tensor program."""
     input:
-        instances=f"{RESULTS}/{{experiment}}/{{problem}}/instances.npz",
+        instances=lambda wildcards: (
+            f"{RESULTS}/{wildcards.experiment}/{wildcards.problem}/instances.npz"
+            if INSTANCES[wildcards.experiment, wildcards.problem]
+            else []
+        ),
         script="scripts/simulate.py",
         code=lambda wildcards: sources(
             "layerwise.run",
-            CELLS[wildcards.experiment, wildcards.problem, wildcards.method].rule_module,
+            *CELLS[wildcards.experiment, wildcards.problem, wildcards.method].modules,
         ),
     output:
         table=f"{RESULTS}/{{experiment}}/{{problem}}/{{method}}.parquet",

@@ -8,26 +8,16 @@ import importlib
 from pathlib import Path
 
 import matplotlib as mpl
-import pandas as pd
 
 from layerwise.figures.style import RC
 from layerwise.records import atomic_path, read_table, write_table
 
-TABLES = {
-    "summary": "summary.parquet",
-    "scores": "scores.csv",
-    "selection": "selection.csv",
-    "traces": "traces.parquet",
-}
 
-
-def render(name: str, folder: Path, labels: dict[str, str], out: Path) -> None:
-    """Draw figure ``name`` from the tables in ``folder`` to ``out`` (.pdf), and .png and .csv
-    beside it; ``labels`` maps method names to what is written."""
+def render(name: str, paths: list[Path], labels: dict[str, str], out: Path) -> None:
+    """Draw figure ``name`` from an experiment's reduced tables to ``out`` (.pdf), and .png and .csv
+    beside it; ``labels`` maps method names to what is written. A table goes by its file's name."""
     mpl.use("Agg")
-    tables: dict[str, pd.DataFrame] = {
-        key: read_table(folder / file) for key, file in TABLES.items()
-    }
+    tables = {path.stem: read_table(path) for path in paths}
     with mpl.rc_context(RC):
         figure, drawn = importlib.import_module(f"layerwise.figures.{name}").draw(tables, labels)
         for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", None)):

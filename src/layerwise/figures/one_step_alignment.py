@@ -1,0 +1,127 @@
+"""What one step learns: predicted and simulated alignment of SGD and KFAC (the paper's Fig. 2)."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from layerwise.covariance import spectrum
+from layerwise.figures import style
+from layerwise.theory.alignment import optimal_damping, predicted_alignment
+
+# KFAC's damping values in the panels against kappa_x and gamma, with the shade of each.
+SHADES = {0.01: style.BLUE, 1.0: style.SKY}
+POINTS = 60
+LABELS = {
+    "kappa_x": r"$\kappa_x$",
+    "aspect_ratio": r"$\gamma = d/n$",
+    "damping": r"damping $\lambda$",
+}
+
+
+def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
+    """A row for each link and spectrum; columns against kappa_x, gamma and damping."""
+    drawn = _means(tables["runs"])
+    axes_of = [along for along in ("kappa_x", "aspect_ratio") if along in set(drawn["along"])]
+    rows = list(drawn[["link", "spectrum"]].drop_duplicates().itertuples(index=False))
+    figure, grid = plt.subplots(
+        len(rows), len(axes_of) + 1, figsize=(style.WIDTH, 1.6 * len(rows) + 0.6),
+        sharex="col", sharey=True, squeeze=False,
+    )  # fmt: skip
+    for panels, (link, kind) in zip(grid, rows, strict=True):
+        own = drawn[(drawn["link"] == link) & (drawn["spectrum"] == kind)]
+        for axes, along in zip(panels, axes_of, strict=False):
+            _against(axes, own[own["along"] == along], along, labels)
+        _against_damping(panels[-1], own, labels)
+        panels[0].set_ylabel(f"alignment\n{link}, {kind}")
+    for axes, along in zip(grid[-1], [*axes_of, "damping"], strict=True):
+        axes.set_xlabel(LABELS[along])
+    grid[0, 0].set_ylim(0, 1.03)
+    style.legend_below(figure, grid[0, 0], columns=3)
+    return figure, drawn
+
+
+def _means(runs: pd.DataFrame) -> pd.DataFrame:
+    """Mean and standard error over seeds of both measured alignments, for each setting."""
+    by = [
+        "along", "problem", "method", "damping", "link", "spectrum", "kappa_x", "aspect_ratio", "d",
+        "noise", "alignment_theory",
+    ]  # fmt: skip
+    measured = runs.groupby(by, sort=False, dropna=False)[
+        ["alignment_direction", "alignment_update"]
+    ]
+    means = measured.mean().join(measured.sem().add_suffix("_error"))
+    return means.reset_index()
+
+
+def _predict(row: Any, method: str, **changes: Any) -> np.ndarray:
+    """The predicted alignment of a drawn row's problem with some settings changed to arrays."""
+    values = np.broadcast_arrays(
+        *(np.asarray(changes.get(key, getattr(row, key)), dtype=float) for key in LABELS)
+    )
+    return np.array(
+        [
+            predicted_alignment(
+                method, spectrum(row.spectrum, row.d, kappa), gamma, row.link, row.noise, damping
+            )
+            for kappa, gamma, damping in zip(*(value.ravel() for value in values), strict=True)
+        ]
+    )
+
+
+def _against(axes: Axes, table: pd.DataFrame, along: str, labels: dict[str, str]) -> None:
+    """SGD, and KFAC at some damping values: theory as lines, simulation as points."""
+    for method, damping, colour in [
+        ("sgd", 0.0, style.RED),
+        *(("kfac", *s) for s in SHADES.items()),
+    ]:
+        own = table[(table["method"] == method) & (table["damping"] == damping)]
+        if own.empty:
+            continue
+        name = labels[method] + (rf", $\lambda={damping:g}$" if method == "kfac" else "")
+        first: Any = next(own.itertuples())
+        grid = np.geomspace(own[along].min(), own[along].max(), POINTS)
+        axes.plot(
+            grid, _predict(first, method, **{along: grid}), color=colour, label=f"{name}, theory"
+        )
+        _points(axes, own, along, colour, name)
+    axes.set_xscale("log")
+
+
+def _against_damping(axes: Axes, table: pd.DataFrame, labels: dict[str, str]) -> None:
+    """KFAC against damping on the problem with the largest kappa_x, its optimum, and SGD beside it."""
+    table = table[table["along"] == "kappa_x"]
+    table = table[table["kappa_x"] == table["kappa_x"].max()]
+    kfac, sgd = (table[table["method"] == method] for method in ("kfac", "sgd"))
+    if kfac.empty or sgd.empty:
+        return
+    first: Any = next(kfac.itertuples())
+    grid = np.geomspace(kfac["damping"].min(), kfac["damping"].max(), POINTS)
+    axes.plot(grid, _predict(first, "kfac", damping=grid), color=style.BLUE)
+    _points(axes, kfac, "damping", style.BLUE, labels["kfac"])
+    axes.axhline(sgd["alignment_theory"].iloc[0], color=style.RED)
+    best, alignment = optimal_damping(
+        spectrum(first.spectrum, first.d, first.kappa_x),
+        first.aspect_ratio,
+        first.link,
+        first.noise,
+    )
+    axes.plot(best, alignment, ls="", marker="*", ms=8, color=style.BLACK, zorder=4)
+    axes.set_xscale("log")
+    axes.set_title(
+        rf"star: optimum at $\kappa_x={first.kappa_x:g}$, $\gamma={first.aspect_ratio:g}$"
+    )
+
+
+def _points(axes: Axes, table: pd.DataFrame, along: str, colour: str, name: str) -> None:
+    axes.errorbar(
+        table[along], table["alignment_direction"], yerr=table["alignment_direction_error"], ls="",
+        marker="o", color=colour, label=name, elinewidth=0.7,
+    )  # fmt: skip
+    axes.plot(
+        table[along], table["alignment_update"], ls="", marker="x", color=colour, ms=5,
+        label=f"{name}, update's singular vector",
+    )  # fmt: skip
