@@ -105,7 +105,13 @@ def plan_all(
     chosen = (
         options("experiment") if names is None else [names] if isinstance(names, str) else names
     )
-    return {name: plan(name, scale, overrides) for name in chosen}
+    plans = {}
+    for name in chosen:
+        try:
+            plans[name] = plan(name, scale, overrides)
+        except ConfigError as error:
+            raise ConfigError(f"{error} (in experiment {name!r})") from None
+    return plans
 
 
 def plan(name: str, scale: str, overrides: Sequence[str] = ()) -> ExperimentPlan:
