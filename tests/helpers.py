@@ -13,6 +13,7 @@ from layerwise.methods.base import Grid, Method
 from layerwise.networks import Weights
 from layerwise.problem import Population, populations
 from layerwise.settings import LinearProblem, MethodSettings, RunSettings
+from layerwise.single_index import OneStepProblem
 from layerwise.tasks.linear_representation import simulate
 
 SMALL = (
@@ -25,6 +26,20 @@ SMALL = (
     "steps=10",
     "record_every=1",
 )
+SMALL_STEP = OneStepProblem(
+    d=12,
+    aspect_ratio=0.3,
+    width=9,
+    kappa_x=10.0,
+    spectrum="log",
+    basis="rotated",
+    link="tanh",
+    activation="tanh",
+    noise=0.3,
+    readout_scale=1.0,
+    n_validation=30,
+    n_test=50,
+)
 PROBLEM = {
     "name": "linear_representation",
     "d_x": 6,
@@ -36,15 +51,6 @@ PROBLEM = {
     "basis": "rotated",
     "transfer_kappa_x": None,
 }
-METRICS = [
-    "train_loss",
-    "excess_loss",
-    "subspace_distance",
-    "transfer_loss",
-    "transfer_loss_population",
-    "outside_norm",
-    "head_sigma_min",
-]
 
 
 @cache

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from helpers import SMALL_STEP as PROBLEM
 from helpers import assert_close, random
 from layerwise.ridge import (
     STRENGTHS,
@@ -18,27 +19,11 @@ from layerwise.ridge import (
 )
 from layerwise.single_index import (
     ACTIVATIONS,
-    OneStepProblem,
     draw_instance,
     draw_sample,
     standardise,
 )
 from layerwise.theory.links import LINKS
-
-PROBLEM = OneStepProblem(
-    d=12,
-    aspect_ratio=0.3,
-    width=9,
-    kappa_x=10.0,
-    spectrum="log",
-    basis="rotated",
-    link="tanh",
-    activation="tanh",
-    noise=0.3,
-    readout_scale=1.0,
-    n_validation=30,
-    n_test=50,
-)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

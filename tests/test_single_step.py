@@ -8,26 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from helpers import SMALL_STEP as SMALL
 from helpers import assert_close
 from layerwise.covariance import spectrum
-from layerwise.single_index import ACTIVATIONS, OneStepProblem
+from layerwise.single_index import ACTIVATIONS
 from layerwise.single_step import COLUMNS, METHODS, OneStep, run_one_step, spike
 from layerwise.theory.alignment import predicted_alignment
 
-SMALL = OneStepProblem(
-    d=12,
-    aspect_ratio=0.3,
-    width=9,
-    kappa_x=10.0,
-    spectrum="log",
-    basis="rotated",
-    link="tanh",
-    activation="tanh",
-    noise=0.3,
-    readout_scale=1.0,
-    n_validation=30,
-    n_test=50,
-)
 WIDE = replace(SMALL, aspect_ratio=1.5)  # fewer samples than dimensions
 
 

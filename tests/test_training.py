@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 import torch
 
-from helpers import METRICS, run, small_settings
+from helpers import run, small_settings
 from layerwise.batches import RawBatches
 from layerwise.instances import draw
 from layerwise.problem import populations
+from layerwise.records import METRICS
 from layerwise.selection import chosen_runs, score_variants, select, summarise
 from layerwise.training import WEIGHT_BOUND, record_steps
 from textbook import forwards, gradients
@@ -87,8 +88,8 @@ def test_a_diverged_run_is_recorded_with_its_step():
         assert 1 < at < 20
         assert (own.diverged_at == at).all()
         assert own.status.tolist() == ["ok"] * at + ["diverged"] * (21 - at)
-        assert own[METRICS][own.step < at].notna().all(axis=None)
-        assert own[METRICS][own.step >= at].isna().all(axis=None)
+        assert own[list(METRICS)][own.step < at].notna().all(axis=None)
+        assert own[list(METRICS)][own.step >= at].isna().all(axis=None)
     good = table[table.lr == 0.1]
     assert good.diverged_at.isna().all()
     assert (good.status == "ok").all()

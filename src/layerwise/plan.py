@@ -37,6 +37,7 @@ class Experiment(Settings):
     select_by: Literal["steps_to_target", "mean_subspace_distance", "subspace_distance", "nothing"]
     target: Positive | None  # the subspace distance whose first passage is reported
     figures: Annotated[list[str], Field(min_length=1)]
+    caption: str  # what the figures draw; {rule} stands for the selection of step sizes
 
 
 class Scale(Settings):
@@ -232,7 +233,7 @@ RULES = {
 
 
 def _summary(experiment: Experiment, cells: Sequence[Cell]) -> str:
-    """What was run, in words: settings that all problems share, seeds, and the rule of selection."""
+    """What was run, in words: settings that all problems share, seeds, and what is drawn."""
     settings = [json.loads(cell.settings) for cell in cells]
     first = settings[0]
     shared = {
@@ -241,15 +242,19 @@ def _summary(experiment: Experiment, cells: Sequence[Cell]) -> str:
         if value is not None and key not in cells[0].varied and key != "name"
     }
     words = ", ".join(f"{key} = {value}" for key, value in shared.items())
-    text = f"{first['task']['name'].replace('_', ' ').capitalize()} with {words}; "
+    task = first["task"]["name"].replace("_", " ").capitalize()
+    steps = "" if experiment.select_by == "nothing" else f"{first['steps']} steps, "
+    return f"{task} with {words}; {steps}{len(first['seeds'])} seeds. " + experiment.caption.format(
+        rule=_rule(experiment)
+    )
+
+
+def _rule(experiment: Experiment) -> str:
+    """The rule that selects step sizes, as a sentence; nothing where none are selected."""
     if experiment.select_by == "nothing":
-        return (
-            text
-            + f"{len(first['seeds'])} seeds. Points are means over seeds, with standard errors."
-        )
-    rule = RULES[experiment.select_by].format(target=experiment.target)
-    return text + (
-        f"{first['steps']} steps, {len(first['seeds'])} seeds. For every method alike, the step size "
-        f"(and damping) is the one with {rule}, by the median over seeds, among those of its grid with "
-        "which no seed diverges. Lines are medians over seeds, bands the interquartile range."
+        return ""
+    return (
+        "For every method alike, the step size (and damping) is the one with "
+        f"{RULES[experiment.select_by].format(target=experiment.target)}, by the median over seeds, "
+        "among those of its grid with which no seed diverges."
     )

@@ -11,6 +11,16 @@ from typing import Any
 
 import pandas as pd
 
+METRICS = (
+    "train_loss",
+    "excess_loss",
+    "subspace_distance",
+    "transfer_loss",
+    "transfer_loss_population",
+    "outside_norm",
+    "head_sigma_min",
+)
+
 # One row of a run table: what was run, and what was measured at one recorded step of one seed.
 RUN_COLUMNS = (
     "method",
@@ -24,13 +34,7 @@ RUN_COLUMNS = (
     "inputs",
     "batch_size",
     "eigenvalue_min",
-    "train_loss",
-    "excess_loss",
-    "subspace_distance",
-    "transfer_loss",
-    "transfer_loss_population",
-    "outside_norm",
-    "head_sigma_min",
+    *METRICS,
     "status",
     "diverged_at",
 )

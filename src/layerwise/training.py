@@ -20,19 +20,10 @@ from layerwise.metrics import (
 from layerwise.moments import Moments
 from layerwise.networks import Weights
 from layerwise.problem import Population
+from layerwise.records import METRICS
 
 # A run whose weights pass this bound, or are not finite, has diverged: weights are of order one here.
 WEIGHT_BOUND = 1e6
-
-METRICS = (
-    "train_loss",
-    "excess_loss",
-    "subspace_distance",
-    "transfer_loss",
-    "transfer_loss_population",
-    "outside_norm",
-    "head_sigma_min",
-)
 
 
 class Stream(Protocol):

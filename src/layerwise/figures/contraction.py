@@ -35,7 +35,7 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
     for axes, method in zip(grid[0], methods, strict=True):
         _panel(axes, drawn[drawn["method"] == method], method)
         axes.set_title(labels[method])
-    style.legend_below(figure, grid[0, 0], columns=4)
+    style.legend_below(figure, grid[0, -1], columns=4)  # KFAC's panel names the lines
     return figure, drawn
 
 
