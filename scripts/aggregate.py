@@ -11,7 +11,7 @@ from layerwise.jobs import job_log
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--how", required=True, help="JSON: cells, select_by and target")
+    parser.add_argument("--how", required=True, help="JSON: select_by and target")
     parser.add_argument("--out", required=True, type=Path, help="folder of the reduced tables")
     parser.add_argument("tables", nargs="+", type=Path)
     parser.add_argument("--log", required=True, type=Path)
@@ -23,11 +23,9 @@ def main() -> None:
 def work(arguments: argparse.Namespace) -> None:
     how = json.loads(arguments.how)
     if how["select_by"] == "nothing":
-        collect(arguments.tables, how["cells"], arguments.out)
+        collect(arguments.tables, arguments.out)
         return
-    warnings = aggregate(
-        arguments.tables, how["cells"], how["select_by"], how["target"], arguments.out
-    )
+    warnings = aggregate(arguments.tables, how["select_by"], how["target"], arguments.out)
     if warnings:
         print("\n".join(warnings), file=sys.stderr)
         print(

@@ -1,10 +1,10 @@
-"""Draw the problem instances of one cell for all its seeds."""
+"""Draw the instances of an experiment's problems, for all its seeds and shared by all its methods."""
 
 import argparse
 import json
 from pathlib import Path
 
-from layerwise.instances import draw
+from layerwise.instances import draw, key, save
 from layerwise.jobs import job_log
 from layerwise.settings import LinearProblem, validate
 
@@ -12,7 +12,7 @@ from layerwise.settings import LinearProblem, validate
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--problem", required=True, help="canonical JSON: the problem and its seeds"
+        "--problems", required=True, help="canonical JSON: a list of problems with their seeds"
     )
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--log", required=True, type=Path)
@@ -22,9 +22,12 @@ def main() -> None:
 
 
 def work(arguments: argparse.Namespace) -> None:
-    problem = json.loads(arguments.problem)
-    seeds = problem.pop("seeds")
-    draw(validate(LinearProblem, problem), seeds).save(arguments.out)
+    drawn = {}
+    for content in json.loads(arguments.problems):
+        seeds = content.pop("seeds")
+        problem = validate(LinearProblem, content)
+        drawn[key(problem.instance(seeds))] = draw(problem, seeds)
+    save(drawn, arguments.out)
 
 
 if __name__ == "__main__":

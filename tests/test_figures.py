@@ -19,7 +19,7 @@ PROBLEMS = [(1.0, 1.0), (30.0, 1.0), (1.0, 3.0), (30.0, 3.0)]
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Reduced tables of two methods on four problems, noiseless; SGD is too slow for the target."""
     folder = tmp_path_factory.mktemp("tables")
-    paths, cells = [], []
+    paths = []
     for kappa_x, kappa_f in PROBLEMS:
         for method, lr in (("sgd", 0.02), ("kfac", 0.3)):
             table = run(
@@ -27,10 +27,8 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 f"task.kappa_f={kappa_f}", "task.noise=0.0", "steps=12",
             )  # fmt: skip
             paths.append(folder / f"{kappa_x}-{kappa_f}-{method}.parquet")
-            write_table(table, paths[-1])
-            varied = {"regime": "some", "kappa_x": kappa_x, "kappa_f": kappa_f}
-            cells.append({"problem": f"{kappa_x}-{kappa_f}", "varied": varied})
-    aggregate(paths, cells, "steps_to_target", 0.3, folder)
+            write_table(table.assign(problem=f"{kappa_x}-{kappa_f}", regime="some"), paths[-1])
+    aggregate(paths, "steps_to_target", 0.3, folder)
     return folder
 
 

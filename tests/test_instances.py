@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from helpers import problem
-from layerwise.instances import Instances, draw
+from layerwise.instances import Instances, draw, key, load, save
 
 NAMES = [field.name for field in fields(Instances)]
 
@@ -72,8 +72,10 @@ def test_the_transfer_task_shares_the_covariance_unless_it_has_its_own():
 
 def test_a_file_gives_back_the_same_bits(tmp_path):
     drawn = draw(problem(), [3, 1])
-    drawn.save(tmp_path / "sub" / "instances.npz")
-    assert_bitwise(Instances.load(tmp_path / "sub" / "instances.npz"), drawn)
+    other = draw(problem(kappa_x=2.0), [3, 1])
+    save({"a": drawn, "b": other}, tmp_path / "sub" / "instances.npz")
+    assert_bitwise(load(tmp_path / "sub" / "instances.npz", "a"), drawn)
+    assert_bitwise(load(tmp_path / "sub" / "instances.npz", "b"), other)
     assert [path.name for path in (tmp_path / "sub").iterdir()] == ["instances.npz"]
 
 
@@ -92,19 +94,29 @@ def corrupt_bytes(content):
 @pytest.mark.parametrize("how", ["truncated", "flipped", "text", "empty"])
 def test_a_corrupt_file_is_refused_by_name(tmp_path, how):
     path = tmp_path / "instances.npz"
-    draw(problem(), [0, 1]).save(path)
+    save({"a": draw(problem(), [0, 1])}, path)
     path.write_bytes(corrupt_bytes(path.read_bytes())[how])
     with pytest.raises(ValueError, match="instances.npz"):
-        Instances.load(path)
+        load(path, "a")
 
 
 def test_a_file_without_one_of_the_arrays_is_refused_by_name(tmp_path):
     path = tmp_path / "instances.npz"
-    np.savez(path, seeds=np.arange(2))
+    np.savez(path, **{"a/seeds": np.arange(2)})
     with pytest.raises(ValueError, match=r"instances\.npz.*eigenvalues"):
-        Instances.load(path)
+        load(path, "a")
 
 
 def test_a_missing_file_is_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError):
-        Instances.load(tmp_path / "none.npz")
+        load(tmp_path / "none.npz", "a")
+
+
+def test_instances_of_another_problem_or_other_seeds_are_not_taken(tmp_path):
+    """A file's keys tell problems and seeds apart, and not what is done with them."""
+    path = tmp_path / "instances.npz"
+    save({key(problem().instance([0, 1])): draw(problem(), [0, 1])}, path)
+    assert load(path, key(problem().instance([0, 1]))).seeds.tolist() == [0, 1]
+    for other in (problem(kappa_x=2.0).instance([0, 1]), problem().instance([0])):
+        with pytest.raises(ValueError, match="holds no instances of this run's problem and seeds"):
+            load(path, key(other))

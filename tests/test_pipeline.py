@@ -51,7 +51,7 @@ class Checkout:
         done = self.small("--dry-run")
         assert done.returncode == 0, done.stdout + done.stderr
         text = done.stdout + done.stderr
-        simulated = re.findall(r"wildcards: experiment=\w+, problem=\S+, method=(\w+)", text)
+        simulated = re.findall(r"wildcards: experiment=\w+, method=(\w+), part=0", text)
         rules = Counter(re.findall(r"^rule (\w+):", text, re.MULTILINE))
         rules.update({f"simulate {method}": n for method, n in Counter(simulated).items()})
         rules.pop("simulate", None)
@@ -96,17 +96,18 @@ def only(folder: Path, pattern: str) -> Path:
 def test_small_run_leaves_every_result(finished: Checkout) -> None:
     """Tables have the schema, every run its record, figures come as PDF, PNG and table."""
     results = only(finished.folder, "results/quick-*/contraction")
-    tables = sorted(results.glob("*/*.parquet"))
-    assert len(tables) == 4  # two problems, two methods
+    tables = sorted(results.glob("runs/*.parquet"))
+    assert len(tables) == 2  # two methods, on two problems each
     for table in tables:
         runs = pd.read_parquet(table)
-        assert tuple(runs.columns) == RUN_COLUMNS
-        assert set(runs["status"]) == {"ok"}
+        assert tuple(runs.columns) == (*RUN_COLUMNS, "problem")
+        assert set(runs["status"]) == {"ok"} and runs["problem"].nunique() == 2
         record = json.loads(Path(f"{table}.json").read_text())
-        assert record["seeds"] == [0, 1]
-        assert record["configuration"]["steps"] == 20
-        assert {"wall_seconds", "host", "versions", "python"} <= record.keys()
-    assert len(list(results.glob("*/benchmarks/*.tsv"))) == 6
+        assert {"host", "versions", "python"} <= record.keys()
+        assert [cell["seeds"] for cell in record["cells"]] == [[0, 1], [0, 1]]
+        assert all(cell["configuration"]["steps"] == 20 for cell in record["cells"])
+        assert all(cell["wall_seconds"] > 0 for cell in record["cells"])
+    assert len(list(results.glob("benchmarks/*.tsv"))) == 4
     figures = only(finished.folder, "figures/quick-*")
     assert {path.name for path in figures.iterdir()} == {
         f"contraction.{kind}" for kind in ("pdf", "png", "csv")
@@ -127,24 +128,24 @@ def test_nothing_reruns_without_a_change(checkout: Checkout) -> None:
     [
         pytest.param(
             "config/method/kfac.yaml", "damping: [0.0]", "damping: [0.5]",
-            {"simulate kfac": 2, "aggregate": 1, "figure": 1, "all": 1},
+            {"simulate kfac": 1, "aggregate": 1, "figure": 1, "all": 1},
             id="a method's setting reruns that method and what follows",
         ),
         pytest.param(
             "src/layerwise/methods/sgd.py", "self._lr *", "1.0 * self._lr *",
-            {"simulate sgd": 2, "aggregate": 1, "figure": 1, "all": 1},
+            {"simulate sgd": 1, "aggregate": 1, "figure": 1, "all": 1},
             id="a method's code reruns that method and what follows",
         ),
         pytest.param(
             "src/layerwise/moments.py", "batch_size**0.5", "(batch_size**0.5)",
-            {"simulate kfac": 2, "simulate sgd": 2, "aggregate": 1, "figure": 1, "all": 1},
+            {"simulate kfac": 1, "simulate sgd": 1, "aggregate": 1, "figure": 1, "all": 1},
             id="the engine's code reruns every simulation and no instances",
         ),
         pytest.param(
             "src/layerwise/covariance.py", "np.geomspace(kappa, 1.0, d)",
             "np.geomspace(kappa, 1, d)",
             {
-                "instances": 2, "simulate kfac": 2, "simulate sgd": 2, "aggregate": 1,
+                "instances": 1, "simulate kfac": 1, "simulate sgd": 1, "aggregate": 1,
                 "figure": 1, "all": 1,
             },
             id="the instances' code reruns everything",
@@ -210,7 +211,7 @@ def test_a_failing_job_says_why_and_names_its_log(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path)
     done = checkout.small("--until", "instances")
     assert done.returncode == 0, done.stderr
-    for path in checkout.folder.glob("results/*/*/*/instances.npz"):
+    for path in checkout.folder.glob("results/*/*/instances.npz"):
         path.write_bytes(path.read_bytes()[:100])
     done = checkout.small()
     assert done.returncode != 0

@@ -83,22 +83,26 @@ def test_bands_count_failures_as_infinite():
     assert band["low"] == 1 and np.isinf(band["median"]) and np.isinf(band["high"])
 
 
+def test_other_metrics_select_by_their_last_value():
+    """A table without subspace distances: the smallest median error, none where a seed diverged."""
+    errors = {(0.1, 0): [1, 1, 1, 0.5], (0.2, 0): [1, 1, 1, 0.4], (0.4, 0): [1, 0.1, NAN, NAN]}
+    table = runs(errors).rename(columns={"subspace_distance": "validation_error"})
+    chosen = select(score_variants(summarise(table, None), "validation_error"))
+    assert chosen["lr"].tolist() == [0.2] and chosen["final"].tolist() == [0.4]
+
+
 def test_contraction_of_a_geometric_decay_is_its_factor():
     table = runs({(0.1, 0): [1, 0.7, 0.49, 0.7**4]})
     assert summarise(table, 0.5)["contraction"].item() == pytest.approx(0.7, rel=1e-12)
 
 
 def test_aggregation_keeps_every_seeds_trace_of_the_selected(tmp_path):
-    table = runs(TABLE).drop(columns="problem")
-    write_table(table, tmp_path / "sgd.parquet")
-    cell = {"problem": "p", "varied": {"kappa_x": 3}}
-    warnings = aggregate(
-        [tmp_path / "sgd.parquet"], [cell], "subspace_distance", 0.5, tmp_path / "out"
-    )
+    write_table(runs(TABLE).assign(regime="mild"), tmp_path / "sgd.parquet")
+    warnings = aggregate([tmp_path / "sgd.parquet"], "subspace_distance", 0.5, tmp_path / "out")
     assert warnings == ["sgd on p: lr = 0.1 is at the edge of its grid"]
     traces = read_table(tmp_path / "out/traces.parquet")
     assert len(traces) == 2 * len(STEPS) and set(traces["lr"]) == {0.1}
-    assert set(traces["kappa_x"]) == {3}
+    assert set(traces["regime"]) == {"mild"}
 
 
 def test_a_foreign_or_broken_table_is_refused_by_name(tmp_path):

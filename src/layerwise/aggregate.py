@@ -1,30 +1,30 @@
 """Reduce an experiment's run tables: summary of all variants, selection, traces of the selected."""
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from layerwise.records import RUN_COLUMNS, read_table, write_table
+from layerwise.records import read_table, write_table
 from layerwise.selection import chosen_runs, score_variants, select, summarise
 
+# What every run table of a pipeline has; its task adds its own settings and metrics.
+JOB_COLUMNS = ("problem", "method", "damping", "lr", "seed")
+TRACE_COLUMNS = ("step", "status", "diverged_at")
 
-def aggregate(
-    tables: list[Path], cells: list[dict[str, Any]], select_by: str, target: float, out: Path
-) -> list[str]:
+
+def aggregate(tables: list[Path], select_by: str, target: float | None, out: Path) -> list[str]:
     """Write summary.parquet, scores.csv, selection.csv and traces.parquet into the folder ``out``.
 
-    ``cells`` gives the problem's name and the varied keys of each table, in the same order.
     Returns a warning for each selection at the edge of its grid.
     """
     summaries, traces, scores, selections = [], [], [], []
-    for path, cell in zip(tables, cells, strict=True):
-        runs = read_table(path, RUN_COLUMNS).assign(problem=cell["problem"], **cell["varied"])
+    for path in tables:
+        runs = read_table(path, (*JOB_COLUMNS, *TRACE_COLUMNS))
         summary = summarise(runs, target)
         score = score_variants(summary, select_by)
-        selection = select(score).assign(**cell["varied"])
+        selection = select(score)
         summaries.append(summary)
-        scores.append(score.assign(**cell["varied"]))
+        scores.append(score)
         selections.append(selection)
         traces.append(chosen_runs(runs, selection))
     chosen = pd.concat(selections, ignore_index=True)
@@ -35,12 +35,9 @@ def aggregate(
     return _edge_warnings(chosen)
 
 
-def collect(tables: list[Path], cells: list[dict[str, Any]], out: Path) -> None:
-    """Write all tables as one, ``out``/runs.parquet, with the names of problems and varied keys."""
-    runs = [
-        read_table(path).assign(problem=cell["problem"], **cell["varied"])
-        for path, cell in zip(tables, cells, strict=True)
-    ]
+def collect(tables: list[Path], out: Path) -> None:
+    """Write all tables as one, ``out``/runs.parquet."""
+    runs = [read_table(path, JOB_COLUMNS) for path in tables]
     write_table(pd.concat(runs, ignore_index=True), out / "runs.parquet")
 
 

@@ -1,9 +1,10 @@
 """Problem instances of linear representation learning: ground truths and initial weights.
 
-The model is y = F* G* x + eps (Section 3.1 of the paper). One file holds all seeds of one problem;
-every method starts from it.
+The model is y = F* G* x + eps (Section 3.1 of the paper). One file holds all problems of an experiment,
+each with all its seeds; every method starts from it.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from layerwise.covariance import Array, eigenbasis, haar, spectrum
-from layerwise.records import atomic_path
+from layerwise.files import atomic_path
 from layerwise.settings import LinearProblem
 from layerwise.streams import generator
 
@@ -36,24 +37,41 @@ class Instances:
     features_init: Array
     head_init: Array
 
-    def save(self, path: Path) -> None:
-        """Write the arrays as an uncompressed .npz file, whole or not at all."""
-        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **arrays)
 
-    @classmethod
-    def load(cls, path: Path) -> "Instances":
-        """Read what :meth:`save` wrote. Raises ValueError when the file is not such a file."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return cls(**{field.name: file[field.name] for field in fields(cls)})
-        except FileNotFoundError:
-            raise
-        except Exception as error:  # zipfile, zlib and NumPy each raise their own kind
-            raise ValueError(
-                f"{path} is not a readable instance file ({error}): delete it and run again"
-            ) from error
+def key(instance: str) -> str:
+    """The name, in a file, of the instances that the canonical JSON ``instance`` describes."""
+    return hashlib.sha256(instance.encode()).hexdigest()[:16]
+
+
+def save(drawn: dict[str, Instances], path: Path) -> None:
+    """Write instances by their keys as an uncompressed .npz file, whole or not at all."""
+    arrays = {
+        f"{name}/{field.name}": getattr(one, field.name)
+        for name, one in drawn.items()
+        for field in fields(Instances)
+    }
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def load(path: Path, name: str) -> Instances:
+    """Read the instances of key ``name``. Raises ValueError when the file is not such a file, or holds
+    others."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if f"{name}/seeds" in file:
+                return Instances(
+                    **{field.name: file[f"{name}/{field.name}"] for field in fields(Instances)}
+                )
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # zipfile, zlib and NumPy each raise their own kind
+        raise ValueError(
+            f"{path} is not a readable instance file ({error}): delete it and run again"
+        ) from error
+    raise ValueError(
+        f"{path} holds no instances of this run's problem and seeds: delete it and run again"
+    )
 
 
 def head(rng: np.random.Generator, d_y: int, rank: int, kappa: float) -> Array:

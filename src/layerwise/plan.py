@@ -1,7 +1,8 @@
-"""From an experiment's configuration to the cells of the pipeline. No torch: every job parses this.
+"""From an experiment's configuration to the cells and jobs of the pipeline. No torch.
 
-A cell is a method on a problem, with all seeds, step sizes and damping values; its canonical JSON is
-what decides whether it is run again.
+A cell is a method on a problem, with all seeds, step sizes and damping values. A job runs a method on
+several problems, so that its start-up does not count; its canonical JSON decides whether it is run
+again.
 """
 
 import hashlib
@@ -9,59 +10,57 @@ import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from omegaconf import OmegaConf
-from pydantic import Field
 
 from layerwise.compose import PATH_KEYS, compose_config, options
+from layerwise.experiment import Experiment, Scale
 from layerwise.settings import (
     ConfigError,
-    LinearProblem,
     LinearTask,
-    Positive,
-    Settings,
+    RunSettings,
     nearest,
     run_settings,
     validate,
 )
 
-
-class Experiment(Settings):
-    """What an experiment compares, and the rule that selects step sizes, the same for all methods."""
-
-    name: str
-    problems: Annotated[list[dict[str, Any]], Field(min_length=1)]
-    methods: Annotated[list[str], Field(min_length=1)]
-    # "nothing" collects the tables as they are.
-    select_by: Literal["steps_to_target", "mean_subspace_distance", "subspace_distance", "nothing"]
-    target: Positive | None  # the subspace distance whose first passage is reported
-    figures: Annotated[list[str], Field(min_length=1)]
-    caption: str  # what the figures draw; {rule} stands for the selection of step sizes
-
-
-class Scale(Settings):
-    """How much of an experiment is run; None keeps all."""
-
-    name: str
-    max_steps: Annotated[int, Field(ge=1)] | None
-    entries: Annotated[int, Field(ge=1)] | None
-    axis_points: Annotated[int, Field(ge=1)] | None
-    lr_points: Annotated[int, Field(ge=1)] | None
+# Names of an experiment's entries for readers; the other keys are the task's.
+LABEL_KEYS = ("regime", "along")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One job: ``settings`` is the canonical JSON of its run settings, ``instance`` of its problem, empty
-    where a run draws its own."""
+    """A method on a problem. ``varied`` holds the keys that the experiment varies, for the tables."""
 
-    experiment: str
     problem: str
+    varied: dict[str, Any]
+    settings: RunSettings
+
+
+@dataclass(frozen=True)
+class Job:
+    """A method on some of an experiment's problems, one after the other."""
+
     method: str
-    modules: tuple[str, ...]  # the task's and the rule's, which a run loads by name
-    settings: str
-    instance: str
-    varied: dict[str, Any]  # the keys of the task that the experiment varies, for the tables
+    cells: tuple[Cell, ...]
+
+    @property
+    def content(self) -> str:
+        """Canonical JSON of all that affects its numbers; the cells differ in their tasks alone."""
+        shared = self.cells[0].settings.model_dump(exclude={"task"})
+        problems = [
+            {"problem": c.problem, "varied": c.varied, "task": c.settings.task.model_dump()}
+            for c in self.cells
+        ]
+        return canonical({"settings": shared, "problems": problems})
+
+    @property
+    def modules(self) -> tuple[str, str]:
+        """The task's and the rule's module, which a run loads by name."""
+        settings = self.cells[0].settings
+        rule = settings.method.rule.split(".")[0]
+        return f"layerwise.tasks.{settings.task.name}", f"layerwise.methods.{rule}"
 
 
 @dataclass(frozen=True)
@@ -72,18 +71,45 @@ class ExperimentPlan:
     cells: tuple[Cell, ...]
     task: str
     labels: dict[str, str]
-    summary: str  # what was run, in words, for captions
+
+    def jobs(self, cells_per_job: int) -> dict[tuple[str, int], Job]:
+        """Jobs by method and part, a part being at most ``cells_per_job`` problems. Raises ConfigError."""
+        if not isinstance(cells_per_job, int) or cells_per_job < 1:
+            raise ConfigError(
+                f"cells_per_job = {cells_per_job!r} is not allowed: allowed is a whole number of at least 1"
+            )
+        jobs = {}
+        for method in self.experiment.methods:
+            own = [cell for cell in self.cells if cell.settings.method.name == method]
+            for part, start in enumerate(range(0, len(own), cells_per_job)):
+                jobs[method, part] = Job(method, tuple(own[start : start + cells_per_job]))
+        return jobs
+
+    @property
+    def instances(self) -> str:
+        """Canonical JSON of the distinct instances that the cells share; [] where a run draws its own."""
+        distinct = {
+            cell.settings.task.instance(cell.settings.seeds): None
+            for cell in self.cells
+            if isinstance(cell.settings.task, LinearTask)
+        }
+        return f"[{','.join(distinct)}]"
 
     @property
     def reduction(self) -> str:
-        """Canonical JSON of the cells' tables, in order, and of the rule that selects step sizes."""
-        return canonical(
-            {
-                "cells": [{"problem": cell.problem, "varied": cell.varied} for cell in self.cells],
-                "select_by": self.experiment.select_by,
-                "target": self.experiment.target,
-            }
-        )
+        """Canonical JSON of the rule that selects step sizes."""
+        return canonical({"select_by": self.experiment.select_by, "target": self.experiment.target})
+
+    @property
+    def summary(self) -> str:
+        """What was run, in words, for captions."""
+        first = self.cells[0]
+        shared = {
+            key: value
+            for key, value in first.settings.task.model_dump().items()
+            if value is not None and key not in first.varied
+        }
+        return self.experiment.described(shared, first.settings.steps, len(first.settings.seeds))
 
 
 def canonical(content: Any) -> str:
@@ -141,26 +167,16 @@ def plan(name: str, scale: str, overrides: Sequence[str] = ()) -> ExperimentPlan
     if scaled.max_steps is not None:
         base["steps"] = min(base["steps"], scaled.max_steps)
     cells = [
-        _cell(experiment, problem, base, _thin_lr(methods[method], scaled))
+        _cell(problem, base, _thin_lr(methods[method], scaled))
         for problem in _problems(experiment, scaled, _overridden(base["task"], overrides))
         for method in experiment.methods
     ]
-    task = base["task"]["name"]
-    return ExperimentPlan(experiment, tuple(cells), task, labels, _summary(experiment, cells))
-
-
-def _thin(values: list[Any], points: int | None) -> list[Any]:
-    """Keep ``points`` values: the ends, and evenly between them."""
-    if points is None or len(values) <= points:
-        return values
-    if points == 1:
-        return values[:1]
-    return [values[round(i * (len(values) - 1) / (points - 1))] for i in range(points)]
+    return ExperimentPlan(experiment, tuple(cells), base["task"]["name"], labels)
 
 
 def _thin_lr(method: dict[str, Any], scale: Scale) -> dict[str, Any]:
     lr = method["lr"]
-    return method | {"lr": _thin(lr, scale.lr_points) if isinstance(lr, list) else lr}
+    return method | {"lr": scale.thinned(lr, scale.lr_points) if isinstance(lr, list) else lr}
 
 
 def _overridden(task: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -183,17 +199,15 @@ def _problems(
         if scale.axis_points is not None:
             first = next((i for i, axis in enumerate(axes) if len(axis) > 1), 0)
             axes = [
-                _thin(axis, scale.axis_points if i == first else 1) for i, axis in enumerate(axes)
+                scale.thinned(axis, scale.axis_points if i == first else 1)
+                for i, axis in enumerate(axes)
             ]
         expanded += [dict(zip(entry, point, strict=True)) for point in itertools.product(*axes)]
     return expanded
 
 
-def _cell(
-    experiment: Experiment, varied: dict[str, Any], base: dict[str, Any], method: dict[str, Any]
-) -> Cell:
-    # "regime" and "along" name an entry for readers; the other keys are the task's.
-    changes = {key: value for key, value in varied.items() if key not in ("regime", "along")}
+def _cell(varied: dict[str, Any], base: dict[str, Any], method: dict[str, Any]) -> Cell:
+    changes = {key: value for key, value in varied.items() if key not in LABEL_KEYS}
     unknown = [key for key in changes if key not in base["task"]]
     if unknown:
         raise ConfigError(
@@ -204,57 +218,6 @@ def _cell(
         settings = run_settings(base | {"task": base["task"] | changes, "method": method})
     except ConfigError as error:
         raise ConfigError(str(error).replace("method.", f"methods.{method['name']}.")) from None
-    dumped = settings.model_dump()
-    instance = ""
-    if isinstance(settings.task, LinearTask):
-        problem = {key: dumped["task"][key] for key in LinearProblem.model_fields}
-        instance = canonical(problem | {"seeds": settings.seeds})
     readable = "_".join(f"{key}-{value}" for key, value in varied.items())
-    digest = hashlib.sha256(canonical(dumped["task"]).encode()).hexdigest()[:8]
-    return Cell(
-        experiment=experiment.name,
-        problem=f"{readable}_{digest}",
-        method=settings.method.name,
-        modules=(
-            f"layerwise.tasks.{settings.task.name}",
-            f"layerwise.methods.{settings.method.rule.split('.')[0]}",
-        ),
-        settings=canonical(dumped),
-        instance=instance,
-        varied=varied,
-    )
-
-
-RULES = {
-    "steps_to_target": "the fewest iterations to subspace distance {target:g}",
-    "mean_subspace_distance": "the smallest subspace distance on average over the iterations",
-    "subspace_distance": "the smallest subspace distance at the last iteration",
-}
-
-
-def _summary(experiment: Experiment, cells: Sequence[Cell]) -> str:
-    """What was run, in words: settings that all problems share, seeds, and what is drawn."""
-    settings = [json.loads(cell.settings) for cell in cells]
-    first = settings[0]
-    shared = {
-        key: value
-        for key, value in first["task"].items()
-        if value is not None and key not in cells[0].varied and key != "name"
-    }
-    words = ", ".join(f"{key} = {value}" for key, value in shared.items())
-    task = first["task"]["name"].replace("_", " ").capitalize()
-    steps = "" if experiment.select_by == "nothing" else f"{first['steps']} steps, "
-    return f"{task} with {words}; {steps}{len(first['seeds'])} seeds. " + experiment.caption.format(
-        rule=_rule(experiment)
-    )
-
-
-def _rule(experiment: Experiment) -> str:
-    """The rule that selects step sizes, as a sentence; nothing where none are selected."""
-    if experiment.select_by == "nothing":
-        return ""
-    return (
-        "For every method alike, the step size (and damping) is the one with "
-        f"{RULES[experiment.select_by].format(target=experiment.target)}, by the median over seeds, "
-        "among those of its grid with which no seed diverges."
-    )
+    digest = hashlib.sha256(canonical(settings.task.model_dump()).encode()).hexdigest()[:8]
+    return Cell(f"{readable}_{digest}", varied, settings)

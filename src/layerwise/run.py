@@ -1,4 +1,4 @@
-"""One cell, from validated settings to its table and its record."""
+"""Runs, from validated settings to a table and its record."""
 
 import importlib
 import os
@@ -6,11 +6,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import torch
 
-from layerwise.records import environment, write_json, write_table
-from layerwise.settings import ConfigError, RunSettings
+from layerwise.files import environment, write_json
+from layerwise.records import write_table
+from layerwise.settings import ConfigError, RunSettings, run_settings
 
 # Seconds between progress lines of a long run.
 PROGRESS_SECONDS = 10.0
@@ -19,24 +22,48 @@ PROGRESS_SECONDS = 10.0
 def run_cell(settings: RunSettings, instances: Path | None, out: Path) -> None:
     """Run ``settings`` and write its table to ``out`` and its record to ``out`` + .json.
 
-    The task's own module in layerwise.tasks does the work. ``instances`` is a file drawn for the same
-    problem and seeds, for tasks that have one; None draws them here.
+    The task's own module in layerwise.tasks does the work. ``instances`` is a file that holds those of
+    the same problem and seeds, for tasks that have one; None draws them here.
     """
+    table, record = _compute(settings, instances)
+    _write(table, record, out)
+
+
+def run_job(job: dict[str, Any], instances: Path | None, out: Path) -> None:
+    """Run a method on the problems of a job, a :class:`layerwise.plan.Job`'s content, as one table.
+
+    The table also has each problem's name and the keys that the experiment varies.
+    """
+    tables, records = [], []
+    for cell in job["problems"]:
+        settings = run_settings(job["settings"] | {"task": cell["task"]})
+        table, record = _compute(settings, instances)
+        tables.append(table.assign(problem=cell["problem"], **cell["varied"]))
+        records.append({"problem": cell["problem"], **record})
+        print(f"{cell['problem']}: {record['wall_seconds']} s", file=sys.stderr)
+    _write(pd.concat(tables, ignore_index=True), {"cells": records}, out)
+
+
+def _compute(settings: RunSettings, instances: Path | None) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The table of a run, and what was run in which time."""
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device = 'cuda' is not allowed here: torch finds no CUDA device")
-    # One thread unless told otherwise: the cells of a pipeline run side by side.
+    # One thread unless told otherwise: the jobs of a pipeline run side by side.
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     start = time.perf_counter()
     task = importlib.import_module(f"layerwise.tasks.{settings.task.name}")
-    write_table(task.run(settings, instances, _progress(settings)), out)
-    record = {
+    table = task.run(settings, instances, _progress(settings))
+    return table, {
         "configuration": settings.model_dump(),
         "seeds": settings.seeds,
         "wall_seconds": round(time.perf_counter() - start, 3),
-        "threads": torch.get_num_threads(),
-        **environment(),
     }
-    write_json(record, out.with_name(out.name + ".json"))
+
+
+def _write(table: pd.DataFrame, record: dict[str, Any], out: Path) -> None:
+    write_table(table, out)
+    content = record | {"threads": torch.get_num_threads(), **environment()}
+    write_json(content, out.with_name(out.name + ".json"))
 
 
 def _progress(settings: RunSettings) -> Callable[[int], None]:

@@ -1,5 +1,7 @@
 """Reduction of run tables: first passage, the step-size rule, bands over seeds."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -7,24 +9,29 @@ VARIANT = ["method", "damping", "lr"]
 CONTRACTION_FLOOR = 1e-9
 
 
-def summarise(runs: pd.DataFrame, target: float) -> pd.DataFrame:
-    """One row for each (problem, method, damping, lr, seed): the last recorded metrics, the status,
-    and ``steps_to_target``: the first recorded step with subspace distance <= target, else infinity,
-    ``mean_subspace_distance`` over the steps, and ``contraction``, see :func:`_contraction`.
+def summarise(runs: pd.DataFrame, target: float | None) -> pd.DataFrame:
+    """One row for each (problem, method, damping, lr, seed): the last recorded metrics and the status.
+
+    Where the runs have them, also of the subspace distance ``steps_to_target``, the first recorded
+    step at which it is <= target (infinity if never), and ``mean_subspace_distance`` over the steps;
+    and ``contraction``, see :func:`_contraction`.
     """
     keys = ["problem", *VARIANT, "seed"]
     last = runs.loc[runs.groupby(keys, sort=False)["step"].idxmax()].set_index(keys)
-    reached = runs[runs["subspace_distance"] <= target].groupby(keys)["step"].min()
-    last["steps_to_target"] = reached.reindex(last.index).astype(float).fillna(np.inf)
-    last["mean_subspace_distance"] = runs.groupby(keys, sort=False)[
-        ["step", "subspace_distance"]
-    ].apply(
-        lambda run: _mean_over_steps(run["step"].to_numpy(), run["subspace_distance"].to_numpy())
-    )
-    last["contraction"] = runs.groupby(keys, sort=False)[["step", "outside_norm"]].apply(
-        lambda run: _contraction(run["step"].to_numpy(), run["outside_norm"].to_numpy())
-    )
+    if "subspace_distance" in runs:
+        reached = runs[runs["subspace_distance"] <= target].groupby(keys)["step"].min()
+        last["steps_to_target"] = reached.reindex(last.index).astype(float).fillna(np.inf)
+        last["mean_subspace_distance"] = _per_run(runs, "subspace_distance", _mean_over_steps)
+        last["contraction"] = _per_run(runs, "outside_norm", _contraction)
     return last.reset_index()
+
+
+def _per_run(
+    runs: pd.DataFrame, metric: str, function: Callable[[np.ndarray, np.ndarray], float]
+) -> pd.Series:
+    """function(steps, values) of each run."""
+    groups = runs.groupby(["problem", *VARIANT, "seed"], sort=False)[["step", metric]]
+    return groups.apply(lambda run: function(run["step"].to_numpy(), run[metric].to_numpy()))
 
 
 def _mean_over_steps(steps: np.ndarray, values: np.ndarray) -> float:
@@ -45,13 +52,15 @@ def _contraction(steps: np.ndarray, norms: np.ndarray) -> float:
 
 def score_variants(summary: pd.DataFrame, select_by: str) -> pd.DataFrame:
     """One row for each (problem, method, damping, lr): ``score``, the median over seeds of
-    ``select_by``, infinite when any seed diverged, and ``final``, the median subspace distance."""
+    ``select_by``, and ``final``, the median of the last subspace distance (or of ``select_by`` where
+    there is none); both are infinite when any seed diverged."""
+    final = "subspace_distance" if "subspace_distance" in summary else select_by
     groups = summary.assign(diverged=summary["status"] != "ok").groupby(
         ["problem", *VARIANT], sort=False
     )
     scores = groups.agg(
         score=(select_by, "median"),
-        final=("subspace_distance", "median"),
+        final=(final, "median"),
         diverged_seeds=("diverged", "sum"),
         seeds=("seed", "size"),
     ).reset_index()
@@ -62,7 +71,7 @@ def score_variants(summary: pd.DataFrame, select_by: str) -> pd.DataFrame:
 def select(scores: pd.DataFrame) -> pd.DataFrame:
     """The rule: for each (problem, method) the variant with the smallest score.
 
-    Ties go to the smaller median final subspace distance, then to fewer diverged seeds, then to the
+    Ties go to the smaller median final value, then to fewer diverged seeds, then to the
     smaller step size. ``lr_at_edge`` and ``damping_at_edge`` tell that the choice is an end of a grid
     of several values, so that a wider grid might do better.
     """

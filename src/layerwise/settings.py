@@ -4,6 +4,8 @@ Every check happens before any work starts: a wrong value is answered with its k
 what is allowed.
 """
 
+import json
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -83,6 +85,12 @@ class LinearProblem(Settings):
             )
         return self
 
+    def instance(self, seeds: Sequence[int]) -> str:
+        """Canonical JSON of what the instances of ``seeds`` depend on: the same for tasks that share
+        them."""
+        own = {key: getattr(self, key) for key in LinearProblem.model_fields}
+        return json.dumps(own | {"seeds": list(seeds)}, sort_keys=True, separators=(",", ":"))
+
 
 class LinearTask(LinearProblem):
     """A problem with the batches that it is trained on and the samples of its transfer task."""
@@ -103,10 +111,9 @@ class LinearTask(LinearProblem):
         return self
 
 
-class SingleIndexTask(Settings):
-    """One step on single-index data, y = link(beta*^T x) + eps (Section 3.2)."""
+class SingleIndexProblem(Settings):
+    """Single-index data, y = link(beta*^T x) + eps, and the network that learns it (Section 3.2)."""
 
-    name: Literal["single_index"]
     d: Annotated[int, Field(ge=2)]
     aspect_ratio: Positive  # gamma = d/n
     width: Annotated[int, Field(ge=2)]  # d_h
@@ -128,9 +135,28 @@ class SingleIndexTask(Settings):
         return self
 
 
+class SingleIndexTask(SingleIndexProblem):
+    """One step on single-index data."""
+
+    name: Literal["single_index"]
+
+
+class SingleIndexTrainingTask(SingleIndexProblem):
+    """Many steps on single-index data."""
+
+    name: Literal["single_index_training"]
+    layers: Literal["first", "both"]  # those that are trained
+    samples: Literal["fresh", "fixed"]  # new ones for each step, or the first step's for all
+
+
 # The methods whose one step on single-index data is simulated.
 SINGLE_INDEX_METHODS = (
     "sgd", "kfac", "adam", "gauss_newton", "bn_hidden_sgd", "bn_input_sgd", "whitened_sgd",
+)  # fmt: skip
+# And those that take many.
+SINGLE_INDEX_TRAINING_METHODS = (
+    "sgd", "adam", "kfac", "bn_hidden_sgd", "bn_hidden_adam", "bn_input_sgd", "bn_input_adam",
+    "whitened_sgd",
 )  # fmt: skip
 
 Unit = Annotated[float, Field(ge=0, lt=1)]
@@ -186,7 +212,9 @@ class MethodSettings(Settings):
 class RunSettings(Settings):
     """One cell: a method on a problem, for all its seeds, step sizes and damping values."""
 
-    task: Annotated[LinearTask | SingleIndexTask, Field(discriminator="name")]
+    task: Annotated[
+        LinearTask | SingleIndexTask | SingleIndexTrainingTask, Field(discriminator="name")
+    ]
     method: MethodSettings
     engine: Literal["moments", "batches"]
     seeds: Annotated[
@@ -204,16 +232,26 @@ class RunSettings(Settings):
             raise ValueError(f"seeds = {self.seeds} is not allowed: seeds must differ")
         if isinstance(self.task, LinearTask):
             self._linear_parts_fit(self.task, self.method)
-        elif self.method.name not in SINGLE_INDEX_METHODS:
-            raise ValueError(
-                f"method = {self.method.name!r} is not allowed with task = 'single_index': allowed are "
-                f"{', '.join(SINGLE_INDEX_METHODS)}"
-            )
+        elif isinstance(self.task, SingleIndexTask):
+            self._method_in(SINGLE_INDEX_METHODS)
+        else:
+            self._method_in(SINGLE_INDEX_TRAINING_METHODS)
+            self._has_step_sizes()
         return self
 
-    def _linear_parts_fit(self, task: LinearTask, method: MethodSettings) -> None:
-        if not method.lr:
+    def _method_in(self, allowed: Sequence[str]) -> None:
+        if self.method.name not in allowed:
+            raise ValueError(
+                f"method = {self.method.name!r} is not allowed with task = {self.task.name!r}: allowed "
+                f"are {', '.join(allowed)}"
+            )
+
+    def _has_step_sizes(self) -> None:
+        if not self.method.lr:
             raise ValueError("method.lr = [] is not allowed: at least one step size is needed")
+
+    def _linear_parts_fit(self, task: LinearTask, method: MethodSettings) -> None:
+        self._has_step_sizes()
         if method.inverts == "inputs" and 0 in method.damping and task.batch_size < task.d_x:
             raise ValueError(
                 f"task.batch_size = {task.batch_size} is not allowed with method.damping = 0: the "
@@ -239,7 +277,8 @@ def _sentence(error: ValidationError, prefix: str) -> str:
     if first["type"] == "value_error" and "= " in str(first["ctx"]["error"]):
         return str(first["ctx"]["error"])  # our own, already a whole sentence
     # Union branches and list positions are pydantic's, not keys of the configuration.
-    branches = ("int", "float", "literal", "str", "linear_representation", "single_index")
+    tasks = ("linear_representation", "single_index", "single_index_training")
+    branches = ("int", "float", "literal", "str", *tasks)
     keys = [key for key in first["loc"] if isinstance(key, str) and key not in branches]
     key = ".".join([prefix, *keys] if prefix else keys)
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")

@@ -1,7 +1,7 @@
 rule aggregate:
     """Reduce an experiment's tables: summary, step-size selection, traces of what was selected."""
     input:
-        tables=cell_tables,
+        tables=run_tables,
         script="scripts/aggregate.py",
         code=sources("layerwise.aggregate"),
     output:

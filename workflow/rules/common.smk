@@ -7,8 +7,8 @@ from layerwise.settings import ConfigError
 
 wildcard_constraints:
     experiment=r"[a-z0-9_]+",
-    problem=r"[^/]+",
     method=r"[a-z0-9_]+",
+    part=r"\d+",
     figure=r"[a-z0-9_]+",
 
 
@@ -17,6 +17,11 @@ OVERRIDES = config.get("overrides", [])
 
 try:
     EXPERIMENTS = plan_all(config.get("experiments"), SCALE, OVERRIDES)
+    JOBS = {
+        (name, method, part): job
+        for name, experiment in EXPERIMENTS.items()
+        for (method, part), job in experiment.jobs(config.get("cells_per_job", 16)).items()
+    }
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
@@ -24,12 +29,6 @@ LABEL = results_label(SCALE, OVERRIDES)
 RESULTS = f"results{LABEL}"
 DRAWN = f"figures{LABEL}"
 
-CELLS = {
-    (cell.experiment, cell.problem, cell.method): cell
-    for experiment in EXPERIMENTS.values()
-    for cell in experiment.cells
-}
-INSTANCES = {(cell.experiment, cell.problem): cell.instance for cell in CELLS.values()}
 FIGURE_OF = {
     figure: experiment
     for experiment in EXPERIMENTS.values()
@@ -43,11 +42,17 @@ FIGURES = expand(
 )
 
 
-def cell_tables(wildcards):
+def job_of(wildcards):
+    """The job of a run table."""
+    return JOBS[wildcards.experiment, wildcards.method, int(wildcards.part)]
+
+
+def run_tables(wildcards):
     """The run tables of an experiment, in the order of its plan."""
     return [
-        f"{RESULTS}/{cell.experiment}/{cell.problem}/{cell.method}.parquet"
-        for cell in EXPERIMENTS[wildcards.experiment].cells
+        f"{RESULTS}/{experiment}/runs/{method}-{part}.parquet"
+        for experiment, method, part in JOBS
+        if experiment == wildcards.experiment
     ]
 
 

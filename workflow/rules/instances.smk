@@ -1,17 +1,17 @@
 rule instances:
-    """Draw ground truths and initial weights of one problem, for all seeds and shared by all methods."""
+    """Draw ground truths and initial weights of an experiment's problems, shared by all its methods."""
     input:
         "scripts/draw_instances.py",
         sources("layerwise.instances"),
     output:
-        f"{RESULTS}/{{experiment}}/{{problem}}/instances.npz",
+        f"{RESULTS}/{{experiment}}/instances.npz",
     log:
-        f"{RESULTS}/{{experiment}}/{{problem}}/logs/instances.log",
+        f"{RESULTS}/{{experiment}}/logs/instances.log",
     benchmark:
-        f"{RESULTS}/{{experiment}}/{{problem}}/benchmarks/instances.tsv"
+        f"{RESULTS}/{{experiment}}/benchmarks/instances.tsv"
     conda:
         "../envs/layerwise.yaml"
     params:
-        problem=lambda wildcards: INSTANCES[wildcards.experiment, wildcards.problem],
+        problems=lambda wildcards: EXPERIMENTS[wildcards.experiment].instances,
     shell:
-        "python scripts/draw_instances.py --problem {params.problem:q} --out {output:q} --log {log:q}"
+        "python scripts/draw_instances.py --problems {params.problems:q} --out {output:q} --log {log:q}"

@@ -1,30 +1,25 @@
 rule simulate:
-    """Train a method on a problem: seeds, step sizes and damping values in one tensor program."""
+    """Train a method on problems: seeds, step sizes and damping values in one tensor program each."""
     input:
         instances=lambda wildcards: (
-            f"{RESULTS}/{wildcards.experiment}/{wildcards.problem}/instances.npz"
-            if INSTANCES[wildcards.experiment, wildcards.problem]
-            else []
+            []
+            if EXPERIMENTS[wildcards.experiment].instances == "[]"
+            else f"{RESULTS}/{wildcards.experiment}/instances.npz"
         ),
         script="scripts/simulate.py",
-        code=lambda wildcards: sources(
-            "layerwise.run",
-            *CELLS[wildcards.experiment, wildcards.problem, wildcards.method].modules,
-        ),
+        code=lambda wildcards: sources("layerwise.run", *job_of(wildcards).modules),
     output:
-        table=f"{RESULTS}/{{experiment}}/{{problem}}/{{method}}.parquet",
-        record=f"{RESULTS}/{{experiment}}/{{problem}}/{{method}}.parquet.json",
+        table=f"{RESULTS}/{{experiment}}/runs/{{method}}-{{part}}.parquet",
+        record=f"{RESULTS}/{{experiment}}/runs/{{method}}-{{part}}.parquet.json",
     log:
-        f"{RESULTS}/{{experiment}}/{{problem}}/logs/{{method}}.log",
+        f"{RESULTS}/{{experiment}}/logs/{{method}}-{{part}}.log",
     benchmark:
-        f"{RESULTS}/{{experiment}}/{{problem}}/benchmarks/{{method}}.tsv"
+        f"{RESULTS}/{{experiment}}/benchmarks/{{method}}-{{part}}.tsv"
     conda:
         "../envs/layerwise.yaml"
     threads: 1
     params:
-        cell=lambda wildcards: CELLS[
-            wildcards.experiment, wildcards.problem, wildcards.method
-        ].settings,
+        job=lambda wildcards: job_of(wildcards).content,
     shell:
-        "python scripts/simulate.py --cell {params.cell:q} --instances {input.instances:q}"
+        "python scripts/simulate.py --job {params.job:q} --instances {input.instances:q}"
         " --out {output.table:q} --log {log:q}"

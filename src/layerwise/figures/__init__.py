@@ -10,7 +10,8 @@ from pathlib import Path
 import matplotlib as mpl
 
 from layerwise.figures.style import RC
-from layerwise.records import atomic_path, read_table, write_table
+from layerwise.files import atomic_path
+from layerwise.records import read_table, write_table
 
 
 def render(name: str, paths: list[Path], labels: dict[str, str], out: Path) -> None:

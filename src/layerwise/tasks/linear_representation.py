@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from layerwise.batches import RawBatches, stream
-from layerwise.instances import Instances, draw
+from layerwise.instances import Instances, draw, key, load
 from layerwise.methods.base import Grid, Method
 from layerwise.metrics import TransferTask
 from layerwise.moments import GaussianMoments
@@ -23,8 +23,10 @@ def run(
     settings: RunSettings, instances: Path | None, report: Callable[[int], None]
 ) -> pd.DataFrame:
     """The run's table, on the instances of a file or drawn here from the same streams."""
-    drawn = _load(settings, instances) if instances else draw(_task(settings), settings.seeds)
-    return simulate(settings, drawn, report)
+    task = _task(settings)
+    if instances is None:
+        return simulate(settings, draw(task, settings.seeds), report)
+    return simulate(settings, load(instances, key(task.instance(settings.seeds))), report)
 
 
 def _task(settings: RunSettings) -> LinearTask:
@@ -50,16 +52,6 @@ def simulate(
     recorded = record_steps(settings.steps, settings.record_every)
     trace = train(method, weights, training, refit, streams, recorded, report, settings.stop_at)
     return _table(settings, trace).assign(eigenvalue_min=drawn.eigenvalues.min())[[*RUN_COLUMNS]]
-
-
-def _load(settings: RunSettings, path: Path) -> Instances:
-    drawn = Instances.load(path)
-    shape = (len(settings.seeds), _task(settings).rank, _task(settings).d_x)
-    if drawn.seeds.tolist() != settings.seeds or drawn.features_true.shape != shape:
-        raise ValueError(
-            f"{path} holds instances of other seeds or sizes than the run's: delete it and run again"
-        )
-    return drawn
 
 
 def _stream(

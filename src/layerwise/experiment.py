@@ -1,0 +1,71 @@
+"""What an experiment says: problems, methods, the rule that selects step sizes, figures. No torch."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from layerwise.settings import Positive, Settings
+
+# The rules that select step sizes, in words.
+RULES = {
+    "steps_to_target": "the fewest iterations to subspace distance {target:g}",
+    "mean_subspace_distance": "the smallest subspace distance on average over the iterations",
+    "subspace_distance": "the smallest subspace distance at the last iteration",
+    "validation_error": "the smallest error on held-out data at the last iteration",
+}
+
+
+class Experiment(Settings):
+    """What an experiment compares, and the rule that selects step sizes, the same for all methods."""
+
+    name: str
+    problems: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    methods: Annotated[list[str], Field(min_length=1)]
+    # "nothing" collects the tables as they are.
+    select_by: Literal[
+        "steps_to_target",
+        "mean_subspace_distance",
+        "subspace_distance",
+        "validation_error",
+        "nothing",
+    ]
+    target: Positive | None  # the subspace distance whose first passage is reported
+    figures: Annotated[list[str], Field(min_length=1)]
+    caption: str  # what the figures draw; {rule} stands for the selection of step sizes
+
+    def described(self, shared: dict[str, Any], steps: int, seeds: int) -> str:
+        """What was run, in words: the task's settings that all problems share, seeds, what is drawn."""
+        words = ", ".join(f"{key} = {value}" for key, value in shared.items() if key != "name")
+        task = str(shared["name"]).replace("_", " ").capitalize()
+        trained = "" if self.select_by == "nothing" else f"{steps} steps, "
+        caption = self.caption.format(rule=self._rule())
+        return f"{task} with {words}; {trained}{seeds} seeds. {caption}"
+
+    def _rule(self) -> str:
+        """The rule that selects step sizes, as a sentence; nothing where none are selected."""
+        if self.select_by == "nothing":
+            return ""
+        return (
+            "For every method alike, the step size (and damping) is the one with "
+            f"{RULES[self.select_by].format(target=self.target)}, by the median over seeds, "
+            "among those of its grid with which no seed diverges."
+        )
+
+
+class Scale(Settings):
+    """How much of an experiment is run; None keeps all."""
+
+    name: str
+    max_steps: Annotated[int, Field(ge=1)] | None
+    entries: Annotated[int, Field(ge=1)] | None
+    axis_points: Annotated[int, Field(ge=1)] | None
+    lr_points: Annotated[int, Field(ge=1)] | None
+
+    def thinned(self, values: Sequence[Any], points: int | None) -> list[Any]:
+        """Keep ``points`` values: the ends, and evenly between them."""
+        if points is None or len(values) <= points:
+            return list(values)
+        if points == 1:
+            return list(values[:1])
+        return [values[round(i * (len(values) - 1) / (points - 1))] for i in range(points)]
