@@ -4,6 +4,7 @@ Gradients come from autograd and inverses are dense: nothing here knows of momen
 runs. ``x`` is (n, d_x), ``y`` (n, d_y), ``G`` (k, d_x), ``F`` (d_y, k).
 """
 
+import pkgutil
 from collections.abc import Callable
 
 import torch
@@ -80,7 +81,11 @@ class Textbook:
     def KFAC(self, G, F, batches):
         x, y = batches[0]
         dG, _ = gradients(self.forward, G, F, x, y)
-        Q_G = x.T @ x / len(x) + self.damping * torch.eye(x.shape[1], dtype=x.dtype)
+        decay = self.options.get("factor_decay", 0.0)
+        self.memory.append(x.T @ x / len(x))
+        ages = [decay**age for age in reversed(range(len(self.memory)))]
+        average = sum(w * m for w, m in zip(ages, self.memory, strict=True)) / sum(ages)
+        Q_G = average + self.damping * torch.eye(x.shape[1], dtype=x.dtype)
         identity = torch.eye(len(G), dtype=x.dtype)
         P_G = F.T @ F if self.options["precondition_outputs"] else identity
         G = G - self.lr * torch.linalg.inv(P_G) @ dG @ torch.linalg.inv(Q_G)
@@ -110,3 +115,35 @@ class Textbook:
         step = -torch.linalg.solve(H + self.damping * torch.eye(len(H), dtype=x.dtype), gradient)
         dG, dF = step.split([G.numel(), F.numel()])
         return G + self.lr * dG.view_as(G), F + self.lr * dF.view_as(F)
+
+    def Newton(self, G, F, batches):
+        x, y = batches[0]
+
+        def loss(w):
+            g, f = w.split([G.numel(), F.numel()])
+            return batch_loss(self.forward, g.view_as(G), f.view_as(F), x, y)
+
+        w = torch.cat([G.flatten(), F.flatten()])
+        H = torch.autograd.functional.hessian(loss, w)
+        gradient = torch.autograd.functional.jacobian(loss, w)
+        damped = H + self.damping * torch.eye(len(w), dtype=x.dtype)
+        dG, dF = torch.linalg.solve(damped, gradient).split([G.numel(), F.numel()])
+        return G - self.lr * dG.view_as(G), F - self.lr * dF.view_as(F)
+
+    def SpectralDescent(self, G, F, batches):
+        new = []
+        for w, g in zip((G, F), gradients(self.forward, G, F, *batches[0]), strict=True):
+            U, s, Vh = torch.linalg.svd(g, full_matrices=False)
+            new.append(w - self.lr * s.sum() * U @ Vh)
+        return tuple(new)
+
+    def TorchOptimizer(self, G, F, batches):
+        if not self.memory:
+            self.memory = [G.clone().requires_grad_(), F.clone().requires_grad_()]
+            settings = dict(self.options)
+            optimizer = pkgutil.resolve_name(settings.pop("optimizer"))
+            self.optimizer = optimizer(self.memory, lr=self.lr, **settings)
+        self.optimizer.zero_grad()
+        batch_loss(self.forward, *self.memory, *batches[0]).backward()
+        self.optimizer.step()
+        return tuple(w.detach().clone() for w in self.memory)

@@ -141,6 +141,13 @@ class SingleIndexTask(SingleIndexProblem):
     name: Literal["single_index"]
 
 
+class SpikeTask(SingleIndexProblem):
+    """The singular values of one step's update, and of the first layer before and after it."""
+
+    name: Literal["spike"]
+    count: Annotated[int, Field(ge=1)]  # of the leading singular values
+
+
 class SingleIndexTrainingTask(SingleIndexProblem):
     """Many steps on single-index data."""
 
@@ -151,7 +158,7 @@ class SingleIndexTrainingTask(SingleIndexProblem):
 
 # The methods whose one step on single-index data is simulated.
 SINGLE_INDEX_METHODS = (
-    "sgd", "kfac", "adam", "gauss_newton", "bn_hidden_sgd", "bn_input_sgd", "whitened_sgd",
+    "sgd", "kfac", "adam", "spectral", "gauss_newton", "bn_hidden_sgd", "bn_input_sgd", "whitened_sgd",
 )  # fmt: skip
 # And those that take many.
 SINGLE_INDEX_TRAINING_METHODS = (
@@ -173,6 +180,12 @@ class Options(Settings):
     epsilon: Positive | None = None
     precondition_outputs: bool | None = None
     lr_head: Positive | None = None
+    factor_decay: Unit | None = None
+    optimizer: Annotated[str, Field(pattern=r"^\w+(\.\w+)+$")] | None = None  # an import path
+
+
+# Weights of a run that Newton's dense solve takes at most: the Hessian's side.
+NEWTON_WEIGHTS = 1024
 
 
 class MethodSettings(Settings):
@@ -213,7 +226,8 @@ class RunSettings(Settings):
     """One cell: a method on a problem, for all its seeds, step sizes and damping values."""
 
     task: Annotated[
-        LinearTask | SingleIndexTask | SingleIndexTrainingTask, Field(discriminator="name")
+        LinearTask | SingleIndexTask | SpikeTask | SingleIndexTrainingTask,
+        Field(discriminator="name"),
     ]
     method: MethodSettings
     engine: Literal["moments", "batches"]
@@ -225,6 +239,18 @@ class RunSettings(Settings):
     record_every: Annotated[int | str, AfterValidator(_interval)]
     dtype: Literal["float64", "float32"]
     device: Literal["cpu", "cuda"]
+    optimizer_packages: list[str]  # where method.options.optimizer may be imported from
+
+    @model_validator(mode="after")
+    def _optimizer_is_allowed(self) -> Self:
+        path, packages = self.method.options.get("optimizer"), self.optimizer_packages
+        if path is not None and not path.startswith(tuple(f"{name}." for name in packages)):
+            raise ValueError(
+                f"method.options.optimizer = {path!r} is not allowed: allowed is a class of "
+                f"{', '.join(packages)} (the key optimizer_packages lists them)"
+                f"{nearest(path.rpartition('.')[0], packages)}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -232,12 +258,24 @@ class RunSettings(Settings):
             raise ValueError(f"seeds = {self.seeds} is not allowed: seeds must differ")
         if isinstance(self.task, LinearTask):
             self._linear_parts_fit(self.task, self.method)
-        elif isinstance(self.task, SingleIndexTask):
+        elif isinstance(self.task, SingleIndexTask | SpikeTask):
             self._method_in(SINGLE_INDEX_METHODS)
+            if isinstance(self.task, SpikeTask):
+                self._has_step_sizes()
         else:
-            self._method_in(SINGLE_INDEX_TRAINING_METHODS)
-            self._has_step_sizes()
+            self._training_parts_fit(self.task, self.method)
         return self
+
+    def _training_parts_fit(self, task: SingleIndexTrainingTask, method: MethodSettings) -> None:
+        self._method_in(SINGLE_INDEX_TRAINING_METHODS)
+        self._has_step_sizes()
+        n = round(task.d / task.aspect_ratio)
+        if task.layers == "both" and 0 in method.damping and n < task.width:
+            raise ValueError(
+                "method.damping = 0 is not allowed with task.layers = 'both': the second moment of "
+                f"task.width = {task.width} features on {n} samples is singular, a positive damping is "
+                "needed"
+            )
 
     def _method_in(self, allowed: Sequence[str]) -> None:
         if self.method.name not in allowed:
@@ -257,6 +295,12 @@ class RunSettings(Settings):
                 f"task.batch_size = {task.batch_size} is not allowed with method.damping = 0: the "
                 f"batch's second moment is singular, at least task.d_x = {task.d_x} samples or a "
                 "positive damping are needed"
+            )
+        size = task.rank * (task.d_x + task.d_y)
+        if method.rule == "newton.Newton" and size > NEWTON_WEIGHTS:
+            raise ValueError(
+                f"task.rank * (task.d_x + task.d_y) = {size} is not allowed with method.rule = "
+                f"{method.rule!r}: it solves for all weights at once, at most {NEWTON_WEIGHTS}"
             )
         if self.engine == "moments" and task.inputs != "gaussian":
             raise ValueError(

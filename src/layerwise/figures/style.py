@@ -1,7 +1,7 @@
 """One look for all figures: a method has the same colour, marker and line everywhere.
 
-Colours are Okabe and Ito's, which colour-blind readers tell apart; a batch-norm variant keeps its
-optimiser's colour and changes line and marker.
+Colours are Okabe and Ito's, which colour-blind readers tell apart, with two of Tol's for the modern
+optimisers; a variant keeps its method's colour and changes line and marker.
 """
 
 from collections.abc import Iterable
@@ -39,6 +39,7 @@ ORANGE, SKY, GREEN, BLUE, RED, PURPLE = (
     "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7",
 )  # fmt: skip
 BLACK, GREY = "#000000", "#888888"
+WINE, OLIVE = "#882255", "#999933"
 
 METHODS: dict[str, dict[str, Any]] = {
     "sgd": {"color": RED, "marker": "o", "linestyle": "-"},
@@ -47,7 +48,13 @@ METHODS: dict[str, dict[str, Any]] = {
     "dfw": {"color": SKY, "marker": "v", "linestyle": "-"},
     "kfac": {"color": BLUE, "marker": "D", "linestyle": "-"},
     "kfac_input": {"color": GREEN, "marker": "P", "linestyle": "-"},
+    "kfac_average": {"color": BLUE, "marker": "d", "linestyle": "--"},
     "gauss_newton": {"color": BLACK, "marker": "X", "linestyle": "-"},
+    "newton": {"color": BLACK, "marker": "H", "linestyle": "--"},
+    "shampoo": {"color": WINE, "marker": "p", "linestyle": "-"},
+    "soap": {"color": WINE, "marker": "h", "linestyle": "--"},
+    "muon": {"color": OLIVE, "marker": "d", "linestyle": "-"},
+    "spectral": {"color": OLIVE, "marker": "8", "linestyle": "--"},
     "bn_hidden_sgd": {"color": RED, "marker": "<", "linestyle": "--"},
     "bn_hidden_adam": {"color": ORANGE, "marker": "<", "linestyle": "--"},
     "bn_input_sgd": {"color": RED, "marker": ">", "linestyle": ":"},

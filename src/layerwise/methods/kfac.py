@@ -7,6 +7,7 @@ The functions are the equation's parts; KFAC is their composition.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,33 +36,51 @@ def precondition_outputs(head: Tensor, gradient: Tensor) -> Tensor:
     return solve_spd_left(head.mT @ head, gradient)
 
 
+class Average(NamedTuple):
+    """Q_G averaged over batches: its exponential average from zero, (S, d_x, d_x), and their count."""
+
+    xx: Tensor
+    steps: int
+
+
 class KFAC:
     """Eq. 5 with P_G = F^T F (``precondition_outputs``) or P_G = I.
 
     ``lr_head`` is eta_F; None makes it equal to lr, eta_G. At eta_F = 1 the head is the
-    least-squares fit on the batch.
+    least-squares fit on the batch. With ``factor_decay`` beta, Q_G is the exponential average
+    beta Q_G + (1 - beta) Sigma_x hat, divided by 1 - beta^t at step t as in Adam; 0 is the batch alone.
     """
 
     batches_per_step = 1
 
-    def __init__(self, grid: Grid, precondition_outputs: bool, lr_head: float | None) -> None:
+    def __init__(
+        self,
+        grid: Grid,
+        precondition_outputs: bool,
+        lr_head: float | None,
+        factor_decay: float = 0.0,
+    ) -> None:
         self._grid = grid
         self._lr_head = grid.lr if lr_head is None else lr_head
         self._precondition_outputs = precondition_outputs
+        self._decay = factor_decay
 
-    def start(self, weights: Weights) -> None:
-        return None
+    def start(self, weights: Weights) -> Average:
+        s, _, _, d = weights.features.shape
+        return Average(weights.features.new_zeros(s, d, d), 0)
 
     def step(
-        self, weights: Weights, batches: Sequence[Moments], memory: None, network: Network
-    ) -> tuple[Weights, None]:
+        self, weights: Weights, batches: Sequence[Moments], memory: Average, network: Network
+    ) -> tuple[Weights, Average]:
         (moments,) = batches
+        memory = Average(torch.lerp(memory.xx, moments.xx, 1 - self._decay), memory.steps + 1)
+        factor = memory.xx / (1 - self._decay**memory.steps)  # Q_G
         direction = linear_gradients(weights, moments).features
         if self._precondition_outputs:
             direction = precondition_outputs(weights.head, direction)
-        direction = precondition_inputs(direction, moments.xx, self._grid.dampings)
+        direction = precondition_inputs(direction, factor, self._grid.dampings)
         features = weights.features - self._grid.lr * direction
         # F - lr_head (F zz - y z^T) zz^-1, written as the average that it is.
         fitted = least_squares_head(features, moments)
         head = weights.head + self._lr_head * (fitted - weights.head)
-        return Weights(features, head), None
+        return Weights(features, head), memory
