@@ -1,4 +1,4 @@
-# The pipeline: instances → simulate → aggregate → figures.
+# The pipeline: instances → simulate → aggregate → figures, claims.
 #
 #   snakemake --cores 2                          every figure, at the paper's scale
 #   snakemake --cores 2 --config scale=quick     the same in a minute or two
@@ -12,9 +12,11 @@ include: "workflow/rules/instances.smk"
 include: "workflow/rules/simulate.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/claims.smk"
 
 
 rule all:
     default_target: True
     input:
         FIGURES,
+        CLAIMS,

@@ -11,6 +11,7 @@ from layerwise.settings import Positive, Settings
 RULES = {
     "steps_to_target": "the fewest iterations to subspace distance {target:g}",
     "mean_subspace_distance": "the smallest subspace distance on average over the iterations",
+    "mean_train_loss": "the smallest training loss on average over the iterations",
     "subspace_distance": "the smallest subspace distance at the last iteration",
     "validation_error": "the smallest error on held-out data at the last iteration",
 }
@@ -26,6 +27,7 @@ class Experiment(Settings):
     select_by: Literal[
         "steps_to_target",
         "mean_subspace_distance",
+        "mean_train_loss",
         "subspace_distance",
         "validation_error",
         "nothing",

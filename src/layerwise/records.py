@@ -16,6 +16,22 @@ METRICS = (
     "head_sigma_min",
 )
 
+# The settings of a linear task that its table repeats.
+LINEAR_KEYS = (
+    "d_x",
+    "d_y",
+    "rank",
+    "kappa_x",
+    "kappa_f",
+    "spectrum",
+    "basis",
+    "inputs",
+    "batch_size",
+    "noise",
+    "n_transfer",
+    "transfer_kappa_x",
+)
+
 # One row of a run table: what was run, and what was measured at one recorded step of one seed.
 RUN_COLUMNS = (
     "method",
@@ -23,11 +39,7 @@ RUN_COLUMNS = (
     "damping",
     "seed",
     "step",
-    "kappa_x",
-    "kappa_f",
-    "basis",
-    "inputs",
-    "batch_size",
+    *LINEAR_KEYS,
     "eigenvalue_min",
     *METRICS,
     "status",

@@ -13,8 +13,8 @@ def summarise(runs: pd.DataFrame, target: float | None) -> pd.DataFrame:
     """One row for each (problem, method, damping, lr, seed): the last recorded metrics and the status.
 
     Where the runs have them, also of the subspace distance ``steps_to_target``, the first recorded
-    step at which it is <= target (infinity if never), and ``mean_subspace_distance`` over the steps;
-    and ``contraction``, see :func:`_contraction`.
+    step at which it is <= target (infinity if never), the averages over the steps
+    ``mean_subspace_distance`` and ``mean_train_loss``, and ``contraction``, see :func:`_contraction`.
     """
     keys = ["problem", *VARIANT, "seed"]
     last = runs.loc[runs.groupby(keys, sort=False)["step"].idxmax()].set_index(keys)
@@ -22,6 +22,7 @@ def summarise(runs: pd.DataFrame, target: float | None) -> pd.DataFrame:
         reached = runs[runs["subspace_distance"] <= target].groupby(keys)["step"].min()
         last["steps_to_target"] = reached.reindex(last.index).astype(float).fillna(np.inf)
         last["mean_subspace_distance"] = _per_run(runs, "subspace_distance", _mean_over_steps)
+        last["mean_train_loss"] = _per_run(runs, "train_loss", _mean_over_steps)
         last["contraction"] = _per_run(runs, "outside_norm", _contraction)
     return last.reset_index()
 
@@ -89,6 +90,21 @@ def select(scores: pd.DataFrame) -> pd.DataFrame:
 def chosen_runs(table: pd.DataFrame, selection: pd.DataFrame) -> pd.DataFrame:
     """The rows of ``table`` that belong to the selected variants."""
     return table.merge(selection[["problem", *VARIANT]], on=["problem", *VARIANT])
+
+
+def width(lrs: np.ndarray, scores: np.ndarray, factor: float = 2.0) -> float:
+    """Decades from the smallest to the largest of the successive step sizes around the best one (lrs
+    ascending) whose scores are within ``factor`` of its."""
+    low, high = around_best(scores, factor)
+    return float(np.log10(lrs[high] / lrs[low]))
+
+
+def around_best(scores: np.ndarray, factor: float) -> tuple[int, int]:
+    """First and last place of the run of scores around the smallest that are within ``factor`` of it."""
+    best = int(scores.argmin())
+    far = np.flatnonzero(~(scores <= factor * scores[best]))
+    low, high = far[far < best].max(initial=-1) + 1, far[far > best].min(initial=len(scores)) - 1
+    return int(low), int(high)
 
 
 def bands(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:

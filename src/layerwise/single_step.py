@@ -63,6 +63,12 @@ def adam(start: Start, damping: float) -> Tensor:
     return start.descent / (start.descent.abs() + ADAM_EPSILON)
 
 
+def spectral(start: Start, damping: float) -> Tensor:
+    """Exact spectral descent, U V^T of the descent: also the first step of Muon and of Shampoo."""
+    u, _, vh = torch.linalg.svd(start.descent, full_matrices=False)
+    return u @ vh
+
+
 def gauss_newton(start: Start, damping: float) -> Tensor:
     """The exact Gauss-Newton step on G alone, by the n x n system of the samples.
 
@@ -99,6 +105,7 @@ METHODS = {
     "sgd": Method(sgd, direction=lambda start, _: start.label_direction),
     "kfac": Method(kfac, takes_damping=True, direction=kfac_label_direction),
     "adam": Method(adam),
+    "spectral": Method(spectral),
     "gauss_newton": Method(gauss_newton, takes_damping=True, singular=True),
     "bn_hidden_sgd": Method(lambda start, _: start.normalised_descent(), normalises_hidden=True),
     "bn_input_sgd": Method(sgd, inputs=standardised_inputs),

@@ -15,19 +15,32 @@ wildcard_constraints:
 SCALE = config.get("scale", "paper")
 OVERRIDES = config.get("overrides", [])
 
-try:
-    EXPERIMENTS = plan_all(config.get("experiments"), SCALE, OVERRIDES)
-    JOBS = {
+
+def jobs_of(experiments):
+    """Jobs by experiment, method and part."""
+    return {
         (name, method, part): job
-        for name, experiment in EXPERIMENTS.items()
+        for name, experiment in experiments.items()
         for (method, part), job in experiment.jobs(config.get("cells_per_job", 16)).items()
     }
+
+
+try:
+    EXPERIMENTS = plan_all(config.get("experiments"), SCALE, OVERRIDES)
+    JOBS = jobs_of(EXPERIMENTS)
+    AS_THEY_STAND = jobs_of(plan_all(config.get("experiments"), SCALE)) if OVERRIDES else {}
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 LABEL = results_label(SCALE, OVERRIDES)
 RESULTS = f"results{LABEL}"
 DRAWN = f"figures{LABEL}"
+# Jobs that the overrides leave alone; their tables are those of the experiments as they stand.
+UNCHANGED = {
+    name
+    for name, job in AS_THEY_STAND.items()
+    if name in JOBS and job.content == JOBS[name].content
+}
 
 FIGURE_OF = {
     figure: experiment
@@ -40,6 +53,10 @@ COLLECTED = ["runs.parquet"]
 FIGURES = expand(
     "{folder}/{figure}.{kind}", folder=DRAWN, figure=FIGURE_OF, kind=["pdf", "png", "csv"]
 )
+# The claims are judged on all experiments together.
+CLAIMS = (
+    [f"{RESULTS}/claims.csv", f"{DRAWN}/claims.md"] if config.get("experiments") is None else []
+)
 
 
 def job_of(wildcards):
@@ -49,20 +66,48 @@ def job_of(wildcards):
 
 def run_tables(wildcards):
     """The run tables of an experiment, in the order of its plan."""
+    shared = f"results{results_label(SCALE, [])}"
     return [
-        f"{RESULTS}/{experiment}/runs/{method}-{part}.parquet"
-        for experiment, method, part in JOBS
-        if experiment == wildcards.experiment
+        f"{shared if name in UNCHANGED else RESULTS}/{name[0]}/runs/{name[1]}-{name[2]}.parquet"
+        for name in JOBS
+        if name[0] == wildcards.experiment
     ]
+
+
+def reduced(experiment):
+    """What an experiment's tables are reduced to."""
+    names = COLLECTED if experiment.select_by == "nothing" else SELECTED
+    return [f"{RESULTS}/{experiment.name}/{name}" for name in names]
 
 
 def reduced_tables(wildcards):
     """What a figure is drawn from."""
-    experiment = FIGURE_OF[wildcards.figure].experiment
-    names = COLLECTED if experiment.select_by == "nothing" else SELECTED
-    return [f"{RESULTS}/{experiment.name}/{name}" for name in names]
+    return reduced(FIGURE_OF[wildcards.figure].experiment)
+
+
+def judged_tables(wildcards):
+    """What the claims are judged on: each experiment's selection and last values, or all its rows."""
+    tables = [path for plan in EXPERIMENTS.values() for path in reduced(plan.experiment)]
+    return [
+        path
+        for path in tables
+        if path.endswith(("summary.parquet", "selection.csv", "runs.parquet"))
+    ]
 
 
 def task_of_figure(wildcards):
     """A heading of the report."""
     return FIGURE_OF[wildcards.figure].task.replace("_", " ").capitalize()
+
+
+if UNCHANGED:
+
+    module as_they_stand:
+        snakefile:
+            "../../Snakefile"
+        config:
+            config | {"overrides": []}
+
+    use rule instances from as_they_stand as unchanged_instances
+
+    use rule simulate from as_they_stand as unchanged_simulate

@@ -4,8 +4,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from layerwise.figures import style
-from layerwise.selection import bands
+from layerwise.figures import panels, style
 
 METRICS = {
     "train_loss": "training loss",
@@ -16,11 +15,7 @@ METRICS = {
 
 def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
     """A row for each regime, a column for each metric, a line for each method."""
-    traces = tables["traces"]
-    by = ["problem", "regime", "kappa_x", "kappa_f", "method", "lr", "damping", "step"]
-    drawn = pd.concat(
-        [bands(traces, by, metric).assign(metric=metric) for metric in METRICS], ignore_index=True
-    )
+    drawn = panels.trace_bands(tables["traces"], list(METRICS), ["regime"])
     problems = drawn["problem"].unique()
     figure, grid = plt.subplots(
         len(problems), len(METRICS), figsize=(style.WIDTH, 2.1 * len(problems) + 0.8),
@@ -29,14 +24,9 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
     for row, problem in zip(grid, problems, strict=True):
         for axes, (metric, name) in zip(row, METRICS.items(), strict=True):
             panel = drawn[(drawn["problem"] == problem) & (drawn["metric"] == metric)]
-            for method, line in panel[panel["step"] > 0].groupby("method", sort=False):
-                look = style.of_method(str(method), labels)
-                axes.plot(line["step"], line["median"], markevery=0.12, **look)
-                axes.fill_between(
-                    line["step"], line["low"], line["high"], color=look["color"], alpha=0.12, lw=0
-                )
+            panels.over_iterations(axes, panel, labels)
             first = panel.iloc[0]
-            axes.set(xscale="log", yscale="log", ylabel=name)
+            axes.set_ylabel(name)
             axes.set_title(
                 rf"{first['regime']}: $\kappa_x={first['kappa_x']:g}$, "
                 rf"$\kappa_F={first['kappa_f']:g}$"

@@ -14,7 +14,7 @@ from layerwise.metrics import TransferTask
 from layerwise.moments import GaussianMoments
 from layerwise.networks import Weights
 from layerwise.problem import Population, populations
-from layerwise.records import RUN_COLUMNS
+from layerwise.records import LINEAR_KEYS, RUN_COLUMNS
 from layerwise.settings import LinearTask, RunSettings
 from layerwise.training import Trace, record_steps, train
 
@@ -80,8 +80,9 @@ def _table(settings: RunSettings, trace: Trace) -> pd.DataFrame:
         [range(len(pairs)), settings.seeds, trace.steps], names=["pair", "seed", "step"]
     ).to_frame(index=False)
     frame["damping"], frame["lr"] = np.array(pairs)[frame.pop("pair")].T
-    for name in ("kappa_x", "kappa_f", "basis", "inputs", "batch_size"):
-        frame[name] = getattr(task, name)
+    for name in LINEAR_KEYS:
+        value = getattr(task, name)
+        frame[name] = np.nan if value is None else value
     frame["method"] = method.name
     for name, values in trace.metrics.items():  # (R, S, V) to (V, S, R)
         frame[name] = values.transpose(2, 1, 0).astype(np.float64).ravel()

@@ -1,0 +1,22 @@
+"""Judge the claims on all experiments' reduced tables: claims.csv, and claims.md for readers."""
+
+import argparse
+from pathlib import Path
+
+from layerwise.claims import write
+from layerwise.jobs import job_log
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("tables", nargs="+", type=Path)
+    parser.add_argument("--csv", required=True, type=Path)
+    parser.add_argument("--readable", required=True, type=Path)
+    parser.add_argument("--log", required=True, type=Path)
+    arguments = parser.parse_args()
+    with job_log(arguments.log):
+        write(arguments.tables, arguments.csv, arguments.readable)
+
+
+if __name__ == "__main__":
+    main()

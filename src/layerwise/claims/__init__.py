@@ -1,0 +1,84 @@
+"""The claims table: what the paper and the README say, measured. No torch.
+
+A new claim is one entry in ``paper.py`` or ``ours.py``.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from layerwise.claims.claim import Claim, Results, judge
+from layerwise.claims.ours import OURS
+from layerwise.claims.paper import PAPER
+from layerwise.files import atomic_path
+from layerwise.records import read_table, write_table
+
+CLAIMS: tuple[Claim, ...] = (*PAPER, *OURS)
+
+
+def table(results: Results) -> pd.DataFrame:
+    """One row for each claim: what it says, what was measured, and the verdict."""
+    rows = []
+    for claim in CLAIMS:
+        judged = judge(claim, results)
+        rows.append(
+            {
+                "claim": claim.name,
+                "statement": claim.statement,
+                "source": claim.source,
+                "quantity": claim.quantity,
+                "value": judged.value,
+                "low": judged.low,
+                "high": judged.high,
+                "seeds": judged.seeds,
+                "threshold": str(claim.threshold),
+                "partly": str(claim.partly),
+                "verdict": judged.verdict,
+                "figure": claim.figure,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def markdown(judged: pd.DataFrame) -> str:
+    """The table for readers, with a count of verdicts above."""
+    counts = judged["verdict"].value_counts()
+    lines = [
+        "# Claims",
+        "",
+        ", ".join(f"{counts[verdict]} {verdict}" for verdict in counts.index) + ".",
+        "",
+        "Each claim's statistic with its 95 % bootstrap interval over seeds. A claim is reproduced where",
+        "the whole interval meets the bound, partly where it meets the weaker bound in brackets.",
+        "",
+        "| claim | statement | source | measured | value | bound | verdict | figure |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in judged.to_dict("records"):
+        lines.append("| " + " | ".join(_cells(row)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cells(row: dict[Any, Any]) -> list[str]:
+    """A claim's row in Markdown."""
+    value = "{value:.3g} [{low:.3g}, {high:.3g}]".format(**row) if row["seeds"] else ""
+    words = [row["claim"], row["statement"], row["source"], row["quantity"]]
+    return [
+        *(word.replace("|", r"\|") for word in words),
+        value,
+        f"{row['threshold']} ({row['partly'].split()[-1]})",
+        f"**{row['verdict']}**",
+        "[{figure}]({figure}.png)".format(**row),
+    ]
+
+
+def write(paths: list[Path], csv: Path, readable: Path) -> None:
+    """Judge all claims on the reduced tables ``paths``, RESULTS/EXPERIMENT/NAME.*; write both forms."""
+    results: Results = {}
+    for path in paths:
+        results.setdefault(path.parent.name, {})[path.stem] = read_table(path)
+    judged = table(results)
+    write_table(judged, csv)
+    with atomic_path(readable) as temporary:
+        temporary.write_text(markdown(judged))

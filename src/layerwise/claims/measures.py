@@ -1,0 +1,133 @@
+"""Numbers for each seed that single claims need, from the tables of one experiment each."""
+
+import numpy as np
+import pandas as pd
+
+from layerwise.claims.claim import Results
+from layerwise.claims.statistics import Values, by_seed, rows_of, selected, table_of
+from layerwise.selection import width
+
+
+def contraction_errors(results: Results) -> pd.DataFrame:
+    """KFAC's late contraction less 1 − η, for each problem and step size."""
+    table = rows_of(table_of(results, "contraction", "summary"), method="kfac")
+    error = table["contraction"] - (1 - table["lr"])
+    return by_seed(table.assign(error=error), "error", ["problem", "lr"])
+
+
+def alignment_errors(results: Results) -> pd.DataFrame:
+    """Measured less predicted alignment, for each problem, method and damping."""
+    table = table_of(results, "one_step_alignment", "runs")
+    error = table["alignment_direction"] - table["alignment_theory"]
+    return by_seed(table.assign(error=error), "error", ["problem", "method", "damping"])
+
+
+def isotropic_alignments(results: Results) -> pd.DataFrame:
+    """With Σ_x = I: KFAC's alignment at the damping that the formula prefers, and SGD's; each the
+    mean over links and spectra."""
+    table = rows_of(table_of(results, "one_step_alignment", "runs"), kappa_x=1)
+    kfac = rows_of(table, method="kfac")
+    best = kfac.groupby("damping")["alignment_theory"].mean().idxmax()
+    pair = [rows_of(kfac, damping=best), rows_of(table, method="sgd")]
+    return pd.concat([one.groupby("seed")["alignment_direction"].mean() for one in pair], axis=1)
+
+
+def spike_cosines(method: str) -> Values:
+    """|cos| of the update with Σ_x β⋆, and with β⋆; each the mean over links."""
+
+    def values(results: Results) -> pd.DataFrame:
+        table = rows_of(table_of(results, "spike", "runs"), method=method, index=0)
+        return table.groupby("seed")[["cosine_biased", "cosine_direction"]].mean()
+
+    return values
+
+
+def stable_shares(results: Results) -> pd.DataFrame:
+    """The share of step sizes, dampings and batch sizes at which a seed does not diverge:
+    Gauss–Newton's and KFAC's."""
+    table = table_of(results, "second_order", "summary")
+    shares = [
+        rows_of(table, method=method)["status"].eq("ok").groupby(table["seed"]).mean()
+        for method in ("gauss_newton", "kfac")
+    ]
+    return pd.concat(shares, axis=1)
+
+
+def batch_norm_losses(results: Results) -> pd.DataFrame:
+    """For each variant with batch-norm and its plain method on each problem, four columns: average
+    training loss with and without, transfer loss with and without."""
+    table = selected(results, "batch_norm")
+    columns = []
+    for name in table["method"].unique():
+        if not name.startswith("bn_"):
+            continue
+        plain = rows_of(table, method=name.rsplit("_", 1)[1])
+        own = rows_of(table, method=name)
+        for problem in own["problem"].unique():
+            pair = [rows_of(one, problem=problem).set_index("seed") for one in (own, plain)]
+            columns += [one[m] for m in ("mean_train_loss", "transfer_loss") for one in pair]
+    return pd.concat(columns, axis=1).fillna(np.inf)
+
+
+def largest_transfer_ratio(rows: np.ndarray) -> float:
+    """The largest ratio of median transfer losses, with over without, among the cases of
+    :func:`batch_norm_losses` whose training loss is no larger with batch-norm; 0 without such a case."""
+    cases = np.median(rows, axis=0).reshape(-1, 4)
+    kept = cases[cases[:, 0] <= cases[:, 1]]
+    return float((kept[:, 2] / kept[:, 3]).max()) if len(kept) else 0.0
+
+
+def distances_and_losses(results: Results) -> pd.DataFrame:
+    """In the strong regime, the final subspace distance of each method, then the transfer loss."""
+    table = rows_of(selected(results, "head_to_head"), regime="strong")
+    pair = [by_seed(table, metric, "method") for metric in ("subspace_distance", "transfer_loss")]
+    return pd.concat(pair, axis=1)
+
+
+def rank_correlation(rows: np.ndarray) -> float:
+    """Spearman's correlation of the medians of the first half of the columns with the second's."""
+    halves = np.split(np.median(rows, axis=0), 2)
+    return float(np.corrcoef([half.argsort().argsort() for half in halves])[0, 1])
+
+
+def step_size_distances(results: Results) -> pd.DataFrame:
+    """In the strong regime, final subspace distances over the step sizes, KFAC's and then SGD's, each
+    followed by the step sizes themselves."""
+    table = rows_of(table_of(results, "step_size", "summary"), regime="strong")
+    columns = []
+    for method in ("kfac", "sgd"):
+        distances = by_seed(rows_of(table, method=method), "subspace_distance", "lr")
+        columns += [distances, pd.DataFrame({lr: lr for lr in distances}, index=distances.index)]
+    return pd.concat(columns, axis=1)
+
+
+def difference_of_widths(rows: np.ndarray) -> float:
+    """Decades around the best step size within a factor of two of it: KFAC's less SGD's."""
+    kfac, kfac_lr, sgd, sgd_lr = np.split(rows, 4, axis=1)
+    return width(kfac_lr[0], np.median(kfac, axis=0)) - width(sgd_lr[0], np.median(sgd, axis=0))
+
+
+def rademacher_and_gaussian(results: Results) -> pd.DataFrame:
+    """For each method the average subspace distance with Rademacher inputs and with Gaussian ones."""
+    table = selected(results, "inputs")
+    return by_seed(table, "mean_subspace_distance", ["method", "inputs"]).sort_index(axis=1)
+
+
+def largest_log_ratio(rows: np.ndarray) -> float:
+    """The largest |log ratio| of the medians of the columns' successive pairs."""
+    first, second = np.log(np.median(rows, axis=0)).reshape(-1, 2).T
+    return float(np.abs(first - second).max())
+
+
+def small_readout_errors(results: Results) -> pd.DataFrame:
+    """The update's alignment less the formula's, at readouts no larger than the mean-field scale."""
+    table = table_of(results, "readout_scale", "runs")
+    table = table[table["readout_scale"] <= table["width"] ** -0.5]
+    error = table["alignment_update"] - table["alignment_theory"]
+    return by_seed(table.assign(error=error), "error", ["problem", "method", "damping"])
+
+
+def large_readout_drop(results: Results) -> pd.DataFrame:
+    """SGD's update at readout scale one: its alignment and the formula's, means over problems."""
+    table = rows_of(table_of(results, "readout_scale", "runs"), readout_scale=1.0, method="sgd")
+    return table.groupby("seed")[["alignment_theory", "alignment_update"]].mean()

@@ -1,0 +1,56 @@
+"""One step of every method: alignment and test error against κ_x, in both bases."""
+
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from layerwise.figures import style
+
+METRICS = {"alignment_direction": "alignment", "test_error": "test error"}
+BASELINES = {"test_error_random_features": "random features", "test_error_linear": "best linear"}
+BY = ["problem", "basis", "kappa_x", "method", "damping", "lr"]
+
+
+def _best(runs: pd.DataFrame) -> pd.DataFrame:
+    """Means and standard errors over seeds of the variant with the smallest mean test error."""
+    groups = runs.groupby(BY, sort=False)
+    means = (
+        groups[[*METRICS, *BASELINES]].mean().join(groups[[*METRICS]].sem().add_suffix("_error"))
+    )
+    ordered = means.reset_index().sort_values("test_error", kind="stable")
+    return ordered.drop_duplicates(["problem", "method"]).sort_values("kappa_x", kind="stable")
+
+
+def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
+    """A column for each basis; alignment above, test error below."""
+    drawn = _best(tables["runs"])
+    bases = tables["runs"]["basis"].unique()
+    figure, grid = plt.subplots(
+        len(METRICS), len(bases), figsize=(style.WIDTH, 4.6), sharex=True, sharey="row",
+        squeeze=False,
+    )  # fmt: skip
+    for row, (metric, name) in zip(grid, METRICS.items(), strict=True):
+        for axes, basis in zip(row, bases, strict=True):
+            _panel(axes, drawn[drawn["basis"] == basis], metric, labels)
+            axes.set(title=rf"$\Sigma_x$ {'along the axes' if basis == 'axis' else 'rotated'}")
+        row[0].set_ylabel(name)
+    grid[0, 0].set_ylim(0, 1.03)
+    for axes in grid[-1]:
+        axes.set_xlabel(r"$\kappa_x$")
+    style.legend_below(figure, grid[1, 0], columns=4)
+    return figure, drawn
+
+
+def _panel(axes: Axes, table: pd.DataFrame, metric: str, labels: dict[str, str]) -> None:
+    for method in style.ordered(table["method"].unique()):
+        line = table[table["method"] == method]
+        axes.errorbar(
+            line["kappa_x"], line[metric], yerr=line[f"{metric}_error"], elinewidth=0.7,
+            **style.of_method(method, labels),
+        )  # fmt: skip
+    axes.set_xscale("log")
+    if metric == "test_error":
+        plain = table[table["method"] == "sgd"]
+        for (column, name), dashes in zip(BASELINES.items(), ("--", ":"), strict=True):
+            axes.plot(plain["kappa_x"], plain[column], color=style.GREY, ls=dashes, label=name)

@@ -1,0 +1,57 @@
+"""Leading singular values of one step's update, and of the first layer before and after it."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from layerwise.figures import style
+
+BY = ["problem", "link", "kappa_x", "method", "lr", "damping", "index"]
+SERIES: dict[str, dict[str, Any]] = {
+    "update": {"color": style.BLACK, "marker": "x", "label": "update"},
+    "before": {"color": style.GREY, "marker": "o", "label": "first layer before"},
+    "after": {"color": style.PURPLE, "marker": "D", "label": "first layer after"},
+}
+
+
+def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
+    """A row for each link, a column for each method."""
+    groups = tables["runs"].groupby(BY, sort=False)
+    quantiles = {name: groups[name].agg(["median", "min", "max"]) for name in SERIES}
+    drawn = pd.concat(quantiles, axis=1)
+    drawn.columns = ["_".join(column) for column in drawn.columns]
+    drawn = drawn.join(groups[["cosine_direction", "cosine_biased"]].median()).reset_index()
+    links, methods = drawn["link"].unique(), style.ordered(drawn["method"].unique())
+    figure, grid = plt.subplots(
+        len(links), len(methods), figsize=(style.WIDTH, 2.1 * len(links) + 0.5), sharex=True,
+        sharey="row", squeeze=False,
+    )  # fmt: skip
+    for row, link in zip(grid, links, strict=True):
+        for axes, method in zip(row, methods, strict=True):
+            _panel(axes, drawn[(drawn["link"] == link) & (drawn["method"] == method)])
+            axes.set_title(f"{labels[method]}, {link} link")
+        row[0].set_ylabel("singular value")
+    for axes in grid[-1]:
+        axes.set_xlabel("index")
+    style.legend_below(figure, grid[0, 0], columns=3)
+    return figure, drawn
+
+
+def _panel(axes: Axes, table: pd.DataFrame) -> None:
+    for name, look in SERIES.items():
+        median = table[f"{name}_median"]
+        spread = [median - table[f"{name}_min"], table[f"{name}_max"] - median]
+        axes.errorbar(
+            table["index"] + 1, median, yerr=spread, ls="", elinewidth=0.7, mfc="none", **look
+        )
+    first = table.iloc[0]
+    axes.text(
+        0.97, 0.95,
+        rf"|cos| with $\beta_\star$: {first['cosine_direction']:.2f}"
+        "\n" rf"|cos| with $\Sigma_x\beta_\star$: {first['cosine_biased']:.2f}",
+        transform=axes.transAxes, ha="right", va="top", fontsize=7,
+    )  # fmt: skip
+    axes.set_yscale("log")
