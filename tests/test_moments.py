@@ -8,6 +8,7 @@ import torch
 from helpers import assert_close, population, random, random_batch
 from layerwise.batches import RawBatches
 from layerwise.moments import GaussianMoments, Moments
+from layerwise.problem import Population
 
 DRAWS = 4000
 FIELDS = ("xx", "yx", "yy", "x_mean", "y_mean")
@@ -199,3 +200,29 @@ def test_draws_of_a_stream_differ():
     flat = [matrix for draw in draws for matrix in draw]
     for a, b in itertools.combinations(flat, 2):
         assert (a != b).all()
+
+
+def test_single_precision_draws_have_the_same_law():
+    """They come from another generator: means of moments over 3000 batches are the population's, and
+    their variances those in double precision, within 5 standard errors."""
+    of = population([0], noise=0.3)
+    single = Population(
+        of.features.float(),
+        of.head.float(),
+        of.eigenvalues.float(),
+        of.eigenvectors.float(),
+        of.noise,
+    )
+    drawn = {}
+    for name, law in (("double", of), ("single", single)):
+        source = GaussianMoments(law, 20, [0], "test")
+        batches = [source.next() for _ in range(3000)]
+        drawn[name] = torch.stack(
+            [torch.cat([b.xx.flatten(), b.yx.flatten(), b.yy, b.x_mean.flatten(), b.y_mean.flatten()])
+             for b in batches]
+        ).double()  # fmt: skip
+    double, single = drawn["double"], drawn["single"]
+    error = (double.var(dim=0) / len(double)).sqrt()
+    assert ((single.mean(dim=0) - double.mean(dim=0)).abs() < 5 * 2**0.5 * error).all()
+    # The variance of a sample variance is at most (kurtosis - 1)/n of its square: a quarter is generous.
+    assert (single.var(dim=0) / double.var(dim=0)).log().abs().max() < 0.25

@@ -4,7 +4,7 @@ For Gaussian inputs the moments are drawn exactly, without the batch: its centre
 Wishart, by Bartlett's decomposition. The cost of a step then does not depend on the batch size n.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -77,73 +77,75 @@ class GaussianMoments:
     trapezoidal with independent entries: chi(m - j) on the diagonal, N(0, 1) below it (Bartlett 1933).
     The noise's coordinates along Q are standard normal (d_y, r); the rest of its energy is
     chi-square with d_y (m - r) degrees of freedom. Means are independent Gaussians of variance 1/n.
+
+    Normals are drawn in the population's dtype: float32 is not a rounding of float64's stream.
     """
 
     def __init__(
         self, population: Population, batch_size: int, seeds: Sequence[int], purpose: str
     ) -> None:
-        self._joint = _joint_map(population) / batch_size**0.5
-        self._noise = population.noise
-        self._n = batch_size
-        self._d_x, self._d_y = population.features.shape[-1], population.head.shape[-2]
+        self._root = population.covariance_power(0.5) / batch_size**0.5
+        self._map = population.map
+        self._noise, self._n = population.noise, batch_size
+        s, self._d_y, self._d_x = self._map.shape
         self._rank = min(self._d_x, batch_size - 1)
         rows, columns = np.tril_indices(self._d_x, -1, self._rank)
-        self._below = rows * (self._rank + 1) + columns  # places in a flattened factor
-        self._normals = [generator(f"{purpose}: normals", seed) for seed in seeds]
+        # Places in a flattened factor, whose last column holds the means.
+        self._below = torch.from_numpy(rows * (self._rank + 1) + columns)
+        self._diagonal = torch.arange(self._rank) * (self._rank + 2)
+        self._counts = [len(rows), self._d_y * self._rank, self._d_x, self._d_y]
+        dtype = self._root.dtype
+        self._normals = [normals(f"{purpose}: normals", seed, dtype) for seed in seeds]
         self._chis = [generator(f"{purpose}: chi-squares", seed) for seed in seeds]
         degrees = np.append(
             batch_size - 1.0 - np.arange(self._rank), self._d_y * (batch_size - 1 - self._rank)
         )
         self._degrees = np.maximum(degrees, np.finfo(float).tiny)  # chi-square of 0 degrees is 0
+        # Written anew at each draw; what lies above the diagonal stays zero.
+        self._drawn = torch.empty(s, sum(self._counts), dtype=dtype)
+        self._factor = torch.zeros(s, self._d_x * (self._rank + 1), dtype=dtype)
 
     def next(self) -> Moments:
         """The moments of the next batch."""
-        standard, energy = self._draw_factor()
-        factor = self._joint @ standard  # rows of x, then of y
-        x, y = factor[:, : self._d_x], factor[:, self._d_x :]
-        products = factor @ x.mT
+        factor, noise, energy = self._draw()
+        x = self._root @ factor
+        y = torch.baddbmm(noise, self._map, x, beta=self._noise / self._n**0.5)
         return Moments(
-            xx=products[:, : self._d_x],
-            yx=products[:, self._d_x :],
+            xx=x @ x.mT,
+            yx=y @ x.mT,
             yy=y.square().sum(dim=(-2, -1)) + energy * (self._noise**2 / self._n),
             x_mean=x[..., -1],
             y_mean=y[..., -1],
         )
 
-    def _draw_factor(self) -> tuple[Tensor, Tensor]:
-        """A factor of n times the standardised second moments, and the noise's remaining energy.
+    def _draw(self) -> tuple[Tensor, Tensor, Tensor]:
+        """A factor (S, d_x, r + 1) of n times u's second moments, the noise (S, d_y, r + 1) beside it,
+        and the noise's remaining energy (S,).
 
-        The factor (S, d_x + d_y, r + 1) has the rows of u, then those of the standard noise; its
-        last column is sqrt(n) times the means, so that the moments come out uncentred.
+        The last columns are sqrt(n) times the means, so that the moments come out uncentred.
         """
-        d_x, rank = self._d_x, self._rank
-        below, along = len(self._below), self._d_y * rank
-        factor = np.zeros((len(self._normals), d_x + self._d_y, rank + 1))
-        energy = np.empty(len(factor))
-        for index, own in enumerate(factor):
-            z = self._normals[index].standard_normal(below + along + len(own))
-            chi_square = self._chis[index].chisquare(self._degrees)
-            own.reshape(-1)[self._below] = z[:below]
-            own[np.arange(rank), np.arange(rank)] = np.sqrt(chi_square[:rank])
-            own[d_x:, :rank] = z[below : below + along].reshape(-1, rank)
-            own[:, rank] = z[below + along :]
-            energy[index] = chi_square[rank]
-        like = self._joint
-        return (
-            torch.as_tensor(factor, dtype=like.dtype, device=like.device),
-            torch.as_tensor(energy, dtype=like.dtype, device=like.device),
-        )
+        for draw, out in zip(self._normals, self._drawn, strict=True):
+            draw(out)
+        chi_squares = np.stack([rng.chisquare(self._degrees) for rng in self._chis])
+        below, along, mean, noise_mean = self._drawn.split(self._counts, dim=1)
+        self._factor.index_copy_(1, self._below, below)
+        chis = torch.from_numpy(np.sqrt(chi_squares[:, :-1])).to(self._factor)
+        self._factor.index_copy_(1, self._diagonal, chis)
+        factor = self._factor.view(-1, self._d_x, self._rank + 1)
+        factor[..., -1] = mean
+        noise = torch.cat([along.view(-1, self._d_y, self._rank), noise_mean[..., None]], dim=-1)
+        device = self._root.device
+        energy = torch.from_numpy(chi_squares[:, -1]).to(self._root)
+        return factor.to(device), noise.to(device), energy
 
 
-def _joint_map(population: Population) -> Tensor:
-    """The map from (u, standard noise) to (x, y): shape (S, d_x + d_y, d_x + d_y)."""
-    root = population.covariance_power(0.5)
-    d_y = population.head.shape[-2]
-    noise = population.noise * torch.eye(d_y, dtype=root.dtype, device=root.device)
-    return torch.cat(
-        [
-            torch.cat([root, root.new_zeros(*root.shape[:2], d_y)], dim=-1),
-            torch.cat([population.map @ root, noise.expand(len(root), -1, -1)], dim=-1),
-        ],
-        dim=-2,
-    )
+def normals(purpose: str, seed: int, dtype: torch.dtype) -> Callable[[Tensor], object]:
+    """A stream's source of standard normal numbers: called with a tensor on the CPU, it fills it.
+
+    In double precision NumPy is the faster, in single precision torch.
+    """
+    rng = generator(purpose, seed)
+    if dtype == torch.float64:
+        return lambda out: rng.standard_normal(out=out.numpy())
+    own = torch.Generator().manual_seed(int(rng.integers(2**63)))
+    return lambda out: out.normal_(generator=own)
