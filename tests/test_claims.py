@@ -156,7 +156,7 @@ def world(holds: bool) -> dict[str, dict[str, pd.DataFrame]]:
     results["step_size"] = {
         "summary": pd.DataFrame(
             [
-                {"method": m, "regime": "strong", "lr": lr, "seed": s, "subspace_distance": v}
+                {"method": m, "regime": "mild", "lr": lr, "seed": s, "subspace_distance": v}
                 for (m, values), s in product(scores.items(), SEEDS)
                 for lr, v in zip((0.01, 0.1, 1.0, 10.0), values, strict=True)
             ]

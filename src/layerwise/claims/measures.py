@@ -91,9 +91,9 @@ def rank_correlation(rows: np.ndarray) -> float:
 
 
 def step_size_distances(results: Results) -> pd.DataFrame:
-    """In the strong regime, final subspace distances over the step sizes, KFAC's and then SGD's, each
+    """In the mild regime, where both learn, final subspace distances over the step sizes, KFAC's and then SGD's, each
     followed by the step sizes themselves."""
-    table = rows_of(table_of(results, "step_size", "summary"), regime="strong")
+    table = rows_of(table_of(results, "step_size", "summary"), regime="mild")
     columns = []
     for method in ("kfac", "sgd"):
         distances = by_seed(rows_of(table, method=method), "subspace_distance", "lr")

@@ -54,4 +54,4 @@ def _panel(axes: Axes, table: pd.DataFrame) -> None:
         "\n" rf"|cos| with $\Sigma_x\beta_\star$: {first['cosine_biased']:.2f}",
         transform=axes.transAxes, ha="right", va="top", fontsize=7,
     )  # fmt: skip
-    axes.set_yscale("log")
+    axes.set(yscale="log", xticks=range(5, int(table["index"].max()) + 2, 5))

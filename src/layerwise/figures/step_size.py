@@ -10,6 +10,8 @@ from layerwise.figures import panels, style
 from layerwise.selection import VARIANT, around_best, bands, width
 
 FACTOR = 2.0
+# A method whose best median is above this has not learnt the subspace: its width says nothing.
+LEARNT = 0.5
 
 
 def finals(summary: pd.DataFrame) -> pd.DataFrame:
@@ -22,14 +24,16 @@ def finals(summary: pd.DataFrame) -> pd.DataFrame:
 
 def widths(drawn: pd.DataFrame) -> pd.DataFrame:
     """``decades``: log10 of the ratio of the largest to the smallest step size of the run of grid
-    values around the best with a median within FACTOR of its; ``open``: it ends at the grid's edge."""
+    values around the best with a median within FACTOR of its, NaN where the best is above LEARNT;
+    ``open``: it ends at the grid's edge."""
     rows = []
     for keys, line in drawn.groupby(["problem", "regime", "method"], sort=False):
         line = line.sort_values("lr")
         lr, median = line["lr"].to_numpy(), line["median"].to_numpy()
         low, high = around_best(median, FACTOR)
         is_open = low == 0 or high == len(lr) - 1
-        rows.append((*keys, lr[median.argmin()], width(lr, median, FACTOR), is_open))
+        decades = width(lr, median, FACTOR) if median.min() <= LEARNT else np.nan
+        rows.append((*keys, lr[median.argmin()], decades, is_open))
     return pd.DataFrame(rows, columns=["problem", "regime", "method", "lr_best", "decades", "open"])
 
 
@@ -56,7 +60,8 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
 
 
 def _bars(axes: Axes, wide: pd.DataFrame, regimes: list[str], labels: dict[str, str]) -> None:
-    """A bar for each method and regime; an arrow where the range ends at the grid's edge."""
+    """A bar for each method and regime; an arrow where the range ends at the grid's edge, a dash where
+    the method has not learnt."""
     methods = style.ordered(wide["method"].unique())[::-1]
     height = 0.8 / len(regimes)
     for place, regime in enumerate(regimes):
@@ -65,7 +70,9 @@ def _bars(axes: Axes, wide: pd.DataFrame, regimes: list[str], labels: dict[str, 
         colours = [style.of_method(method, labels)["color"] for method in methods]
         axes.barh(y, own["decades"], height, color=colours, alpha=1.0 if place == 0 else 0.5)
         for at, (value, is_open) in zip(y, own[["decades", "open"]].to_numpy(), strict=True):
-            if is_open:
+            if np.isnan(value):
+                axes.text(0, at, " –", va="center", fontsize=6)
+            elif is_open:
                 axes.text(value, at, " →", va="center", fontsize=6)
     axes.set_yticks(np.arange(len(methods)), [labels[method] for method in methods], fontsize=6)
     axes.set(xlabel=f"width within a factor of {FACTOR:g}, decades")
