@@ -47,7 +47,7 @@ def _contraction(steps: np.ndarray, norms: np.ndarray) -> float:
     if len(valid) < 2:
         return np.nan
     last = valid[-1]
-    first = np.searchsorted(steps, steps[last] // 2)
+    first = np.searchsorted(steps, steps[last] // 2, side="right") - 1
     return float((norms[last] / norms[first]) ** (1 / (steps[last] - steps[first])))
 
 

@@ -14,10 +14,9 @@ LAYERS = {"first": "first layer", "both": "both layers"}
 
 def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
     """A column for each regime, a row for each metric."""
-    traces = tables["traces"]
-    traces = traces[traces["along"] == "regime"]
     drawn = pd.concat(
-        [bands(traces, BY, metric).assign(metric=metric) for metric in METRICS], ignore_index=True
+        [bands(tables["traces"], BY, metric).assign(metric=metric) for metric in METRICS],
+        ignore_index=True,
     )
     regimes = drawn[["layers", "samples"]].drop_duplicates().to_numpy().tolist()
     figure, grid = plt.subplots(

@@ -1,0 +1,80 @@
+"""Every experiment of the configuration, run small from its plan to its figures, in this process."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from layerwise.aggregate import aggregate, collect
+from layerwise.compose import options
+from layerwise.figures import render
+from layerwise.instances import draw, key, save
+from layerwise.plan import ExperimentPlan, plan
+from layerwise.run import run_job
+from layerwise.settings import LinearProblem, validate
+
+SMALL = {
+    "linear_representation": ["task.d_x=8", "task.d_y=5", "task.rank=2"],
+    "single_index": ["task.d=24", "task.width=16"],
+    "single_index_training": ["task.d=24", "task.width=16"],
+    "spike": ["task.d=24", "task.width=24"],
+}
+
+
+def planned(name: str) -> ExperimentPlan:
+    task = plan(name, "quick").task
+    return plan(name, "quick", [*SMALL[task], "seeds=2", "steps=6"])
+
+
+def tables(planned: ExperimentPlan, folder: Path) -> list[Path]:
+    """The reduced tables of an experiment, by the functions that the scripts call."""
+    drawn = {}
+    for content in json.loads(planned.instances):
+        seeds = content.pop("seeds")
+        problem = validate(LinearProblem, content)
+        drawn[key(problem.instance(seeds))] = draw(problem, seeds)
+    save(drawn, folder / "instances.npz")
+    paths = []
+    for (method, part), job in planned.jobs(16).items():
+        paths.append(folder / "runs" / f"{method}-{part}.parquet")
+        run_job(json.loads(job.content), folder / "instances.npz" if drawn else None, paths[-1])
+    experiment = planned.experiment
+    if experiment.select_by == "nothing":
+        collect(paths, folder)
+    else:
+        aggregate(paths, experiment.select_by, experiment.target, folder)
+    return sorted([*folder.glob("*.parquet"), *folder.glob("*.csv")])
+
+
+@pytest.mark.parametrize("name", options("experiment"))
+def test_an_experiment_runs_from_its_plan_to_its_figures(name: str, tmp_path: Path) -> None:
+    """Each figure draws every method, from rows without duplicates."""
+    experiment = planned(name)
+    reduced = tables(experiment, tmp_path)
+    for figure in experiment.experiment.figures:
+        render(figure, reduced, experiment.labels, tmp_path / f"{figure}.pdf")
+        drawn = pd.read_csv(tmp_path / f"{figure}.csv")
+        assert not drawn.duplicated().any()
+        assert set(drawn["method"]) == set(experiment.experiment.methods)
+        assert (tmp_path / f"{figure}.png").stat().st_size > 10_000
+
+
+def test_captions_say_what_was_run() -> None:
+    """Settings that all problems share, their number of seeds, and the selection rule."""
+    for name in options("experiment"):
+        summary = plan(name, "paper").summary
+        assert "16 seeds" in summary and "{" not in summary
+    assert "smallest training loss on average" in plan("batch_norm", "paper").summary
+    assert "kappa_x" not in plan("transfer", "paper").summary.split(";")[0]
+
+
+def test_step_sizes_span_two_decades_where_one_is_selected() -> None:
+    """But in `contraction`, which draws every step size and keeps to stable ones."""
+    plans = [plan(name, "paper") for name in options("experiment") if name != "contraction"]
+    selecting = [one for one in plans if one.experiment.select_by != "nothing"]
+    assert selecting
+    for cell in (cell for one in selecting for cell in one.cells):
+        lrs = np.array(cell.settings.method.lr)
+        assert lrs.max() / lrs.min() >= 90, (cell.settings.method.name, cell.problem)
