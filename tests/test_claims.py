@@ -137,6 +137,34 @@ def world(holds: bool) -> dict[str, dict[str, pd.DataFrame]]:
             ]
         )
     }  # fmt: skip
+    share = 0.2 if holds else 0.9
+    alignments = {"sgd": 0.6, "kfac": 0.8, "adam": 0.6 + 0.2 * share}
+    alignments |= {"bn_hidden_sgd": 0.6, "bn_input_sgd": 0.6 + 0.2 * share}
+    results["one_step_methods"] = {
+        "runs": pd.DataFrame(
+            simple(
+                [
+                    {"method": m, "kappa_x": 100, "basis": b, "damping": 0.1 if m == "kfac" else 0.0,
+                     "lr": 1.0, "alignment_direction": v}
+                    for (m, v), b in product(alignments.items(), ("axis", "rotated"))
+                ]
+            )
+        )
+    }  # fmt: skip
+    trained = (
+        {"kfac": (0.9, 0.1), "sgd": (0.8, 0.2)}
+        if holds
+        else {"kfac": (0.8, 0.2), "sgd": (0.9, 0.1)}
+    )
+    results["single_index_learning"] = selecting(
+        simple(
+            [
+                {"method": m, "along": "kappa_x", "kappa_x": 1000, "problem": "p", "alignment": a,
+                 "test_error": e}
+                for m, (a, e) in trained.items()
+            ]
+        )
+    )  # fmt: skip
     losses = {"sgd": 3.0, "kfac": 1.0} if holds else {"sgd": 1.0, "kfac": 1.0}
     results["transfer"] = selecting(
         simple([{"method": m, "n_transfer": 300, "problem": "p", "transfer_loss": v}

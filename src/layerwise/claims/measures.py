@@ -1,5 +1,7 @@
 """Numbers for each seed that single claims need, from the tables of one experiment each."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -40,6 +42,34 @@ def spike_cosines(method: str) -> Values:
         return table.groupby("seed")[["cosine_biased", "cosine_direction"]].mean()
 
     return values
+
+
+def one_step_alignments(*methods: str) -> Values:
+    """After one step at κ_x = 100, for each basis: the alignments of SGD and of KFAC at λ = 0.1, then
+    of each of ``methods``."""
+
+    def values(results: Results) -> pd.DataFrame:
+        table = rows_of(table_of(results, "one_step_methods", "runs"), kappa_x=100)
+        columns = []
+        for basis in sorted(table["basis"].unique()):
+            here = rows_of(table, basis=basis)
+            own = [rows_of(here, method="sgd"), rows_of(here, method="kfac", damping=0.1)]
+            own += [rows_of(here, method=method) for method in methods]
+            columns += [one.groupby("seed")["alignment_direction"].mean() for one in own]
+        return pd.concat(columns, axis=1)
+
+    return values
+
+
+def largest_share_of_gap(methods: int) -> Callable[[np.ndarray], float]:
+    """The largest share, over bases and methods, of the gap from SGD's to KFAC's mean alignment that a
+    method closes, for rows of :func:`one_step_alignments`; negative where it opens."""
+
+    def statistic(rows: np.ndarray) -> float:
+        sgd, kfac, *others = rows.mean(axis=0).reshape(-1, 2 + methods).T
+        return float(max(((other - sgd) / (kfac - sgd)).max() for other in others))
+
+    return statistic
 
 
 def stable_shares(results: Results) -> pd.DataFrame:
@@ -91,8 +121,8 @@ def rank_correlation(rows: np.ndarray) -> float:
 
 
 def step_size_distances(results: Results) -> pd.DataFrame:
-    """In the mild regime, where both learn, final subspace distances over the step sizes, KFAC's and then SGD's, each
-    followed by the step sizes themselves."""
+    """In the mild regime, where both learn, final subspace distances over the step sizes: KFAC's and then
+    SGD's, each followed by the step sizes themselves."""
     table = rows_of(table_of(results, "step_size", "summary"), regime="mild")
     columns = []
     for method in ("kfac", "sgd"):

@@ -62,6 +62,10 @@ def _at(method: str, kappa_x: float, kappa_f: float) -> dict[str, object]:
     return {"method": method, "kappa_x": kappa_x, "kappa_f": kappa_f}
 
 
+_TRAINED: tuple[dict[str, object], ...] = tuple(
+    {"method": method, "along": "kappa_x", "kappa_x": 1000} for method in ("kfac", "sgd")
+)
+
 PAPER = (
     grows(
         "C1 κ_x", "SGD slows down as κ_x grows, at its best step size", ABSTRACT, "sgd", "kappa_x"
@@ -167,12 +171,34 @@ PAPER = (
         partly=at_least(1.05),
         figure="basis",
     ),
+    Claim(
+        name="C6 one step",
+        statement="Adam's first step closes little of the gap in alignment between SGD and KFAC",
+        source=NUMERICAL,
+        quantity="largest share of the gap closed, over both bases, κ_x = 100",
+        values=measures.one_step_alignments("adam"),
+        statistic=measures.largest_share_of_gap(1),
+        threshold=at_most(0.5),
+        partly=at_most(0.75),
+        figure="one_step_methods",
+    ),
     grows(
         "C7 mildly",
         "With batch-norm after the first layer SGD still slows down as κ_x grows",
         ABSTRACT,
         "bn_hidden_sgd",
         "kappa_x",
+    ),
+    Claim(
+        name="C7 one step",
+        statement="Batch-norm closes little of the gap in alignment between SGD and KFAC",
+        source=NUMERICAL,
+        quantity="largest share of the gap closed, over both batch-norms and bases, κ_x = 100",
+        values=measures.one_step_alignments("bn_hidden_sgd", "bn_input_sgd"),
+        statistic=measures.largest_share_of_gap(2),
+        threshold=at_most(0.5),
+        partly=at_most(0.75),
+        figure="one_step_methods",
     ),
     Claim(
         name="C7 transfer",
@@ -233,6 +259,28 @@ PAPER = (
         threshold=at_least(0.8),
         partly=at_least(0.5),
         figure="head_to_head",
+    ),
+    Claim(
+        name="C9 alignment",
+        statement="Trained on, KFAC's first layer aligns better than SGD's",
+        source="paper, Fig. 3",
+        quantity="mean alignment of KFAC less SGD's after the last step, κ_x = 1000",
+        values=paired("single_index_learning", "alignment", *_TRAINED),
+        statistic=difference_of_means,
+        threshold=at_least(0.02),
+        partly=at_least(0.0),
+        figure="single_index_learning",
+    ),
+    Claim(
+        name="C9 test error",
+        statement="Trained on, a readout on KFAC's features has a smaller test error than on SGD's",
+        source="paper, Fig. 3",
+        quantity="test error on SGD's features over that on KFAC's, κ_x = 1000",
+        values=paired("single_index_learning", "test_error", *reversed(_TRAINED)),
+        statistic=ratio_of_medians,
+        threshold=at_least(1.1),
+        partly=at_least(1.0),
+        figure="single_index_learning",
     ),
     Claim(
         name="C10",
