@@ -6,7 +6,8 @@ from pathlib import Path
 
 from layerwise.instances import draw, key, save
 from layerwise.jobs import job_log
-from layerwise.settings import LinearProblem, validate
+from layerwise.task_settings import LinearProblem
+from layerwise.validation import validate
 
 
 def main() -> None:

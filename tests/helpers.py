@@ -12,8 +12,9 @@ from layerwise.instances import draw
 from layerwise.methods.base import Grid, Method
 from layerwise.networks import Weights
 from layerwise.problem import Population, populations
-from layerwise.settings import LinearProblem, MethodSettings, RunSettings
+from layerwise.settings import MethodSettings, RunSettings
 from layerwise.single_index import OneStepProblem
+from layerwise.task_settings import LinearProblem
 from layerwise.tasks.linear_representation import simulate
 
 SMALL = (

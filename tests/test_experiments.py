@@ -13,7 +13,8 @@ from layerwise.figures import render
 from layerwise.instances import draw, key, save
 from layerwise.plan import ExperimentPlan, plan
 from layerwise.run import run_job
-from layerwise.settings import LinearProblem, validate
+from layerwise.task_settings import LinearProblem
+from layerwise.validation import validate
 
 SMALL = {
     "linear_representation": ["task.d_x=8", "task.d_y=5", "task.rank=2"],

@@ -18,7 +18,7 @@ from helpers import (
 from layerwise.methods.newton import hessian
 from layerwise.moments import Moments
 from layerwise.networks import Weights, linear_gradients
-from layerwise.settings import ConfigError
+from layerwise.validation import ConfigError
 from textbook import batch_loss, forwards
 
 plain = forwards(torch.eye(6, dtype=torch.float64))["plain"]

@@ -9,10 +9,11 @@ import pytest
 from layerwise.compose import compose_config, settings_of
 from layerwise.covariance import SPECTRA
 from layerwise.ridge import ACTIVATIONS
-from layerwise.settings import SINGLE_INDEX_METHODS, ConfigError, SingleIndexTask
 from layerwise.single_step import METHODS
+from layerwise.task_settings import SINGLE_INDEX_METHODS, SingleIndexTask
 from layerwise.tasks.single_index import run
 from layerwise.theory.links import LINKS
+from layerwise.validation import ConfigError
 
 SMALL = ["task=single_index", "task.d=60", "task.width=40", "task.kappa_x=10", "seeds=4"]
 

@@ -5,12 +5,13 @@ import pandas as pd
 import pytest
 
 from layerwise.compose import compose_config, settings_of
-from layerwise.settings import SINGLE_INDEX_TRAINING_METHODS, ConfigError
 from layerwise.single_network import ARCHITECTURES
 from layerwise.single_rules import RULES
 from layerwise.single_training import METRICS
+from layerwise.task_settings import SINGLE_INDEX_TRAINING_METHODS
 from layerwise.tasks.single_index import run as run_one_step
 from layerwise.tasks.single_index_training import run
+from layerwise.validation import ConfigError
 
 SMALL = (
     "task=single_index_training",

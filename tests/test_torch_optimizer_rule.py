@@ -24,7 +24,7 @@ from layerwise.methods.base import Grid
 from layerwise.methods.torch_optimizer import TorchOptimizer
 from layerwise.moments import Moments
 from layerwise.networks import Weights
-from layerwise.settings import ConfigError
+from layerwise.validation import ConfigError
 from textbook import Textbook, forwards
 
 plain = forwards(torch.eye(6, dtype=torch.float64))["plain"]

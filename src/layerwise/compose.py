@@ -1,7 +1,12 @@
-"""Hydra's composition of a run's configuration, with errors that name the nearest key. No torch."""
+"""Composition of a run's and of an experiment's configuration, with errors that name the nearest key.
+
+Hydra itself composes a run. A plan composes every experiment with all methods, for which Hydra takes
+seconds; it merges the same files by OmegaConf. No torch.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +14,12 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from yaml import YAMLError
 
-from layerwise.settings import ConfigError, RunSettings, nearest, run_settings
+from layerwise.overrides import Change, Overrides, spelled
+from layerwise.settings import RunSettings, run_settings
+from layerwise.validation import ConfigError, nearest
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "config"
 GROUPS = ("task", "method", "experiment", "scale")
@@ -22,6 +30,95 @@ PATH_KEYS = ("instances", "out")
 def options(group: str) -> list[str]:
     """The options of a group: the names of its files."""
     return sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
+
+
+def check_option(group: str, name: str) -> None:
+    """Refuse an unknown option of a group, naming the nearest. Raises ConfigError."""
+    allowed = options(group)
+    if name not in allowed:
+        raise ConfigError(
+            f"{group} = {name!r} is unknown{nearest(name, allowed)} (allowed are {', '.join(allowed)})"
+        )
+
+
+def compose_experiment(name: str, scale: str, overrides: Overrides) -> dict[str, Any]:
+    """config.yaml with a task, an experiment, a scale, the methods under ``methods``, and overrides.
+
+    The result is what Hydra composes of them. The experiment, the scale and the methods, those that the
+    experiment or an override names, have files. Raises ConfigError with one sentence.
+    """
+    chosen, experiment = _load("experiment", name)
+    base = _base(overrides.task or chosen.get("override /task"))
+    files = _merged(base, experiment, _load("scale", scale)[1])
+    # The other methods have no part in it, and OmegaConf takes its time.
+    named = {*files["experiment"]["methods"], *overrides.named_methods}
+    files["methods"] = {name: files["methods"][name] for name in files["methods"] if name in named}
+    config = OmegaConf.create(files)
+    OmegaConf.set_struct(config, True)
+    for change in overrides.changes:
+        _apply(change, config)
+    try:
+        content: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    except OmegaConfBaseException as error:
+        raise ConfigError(" ".join(str(error).split())) from None
+    return content
+
+
+def _merged(*parts: dict[str, Any]) -> dict[str, Any]:
+    """The parts, later over earlier; dictionaries are merged, anything else is replaced."""
+    merged: dict[str, Any] = {}
+    for part in parts:
+        for key, value in part.items():
+            below = merged.get(key)
+            if isinstance(below, dict) and isinstance(value, dict):
+                value = _merged(below, value)
+            merged[key] = value
+    return merged
+
+
+@cache
+def _load(group: str, name: str) -> tuple[dict[str, str], dict[str, Any]]:
+    """What a file's defaults list chooses of other groups, and its settings, over those of the files
+    of its own group in that list."""
+    path = CONFIG_DIR / group / f"{name}.yaml"
+    try:
+        own: Any = OmegaConf.to_container(OmegaConf.load(path))
+    except YAMLError as error:
+        raise ConfigError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from None
+    chosen: dict[str, str] = {}
+    parts = []
+    for entry in own.pop("defaults", ["_self_"]):
+        if isinstance(entry, dict):
+            chosen |= entry
+        else:
+            inherited, content = ({}, own) if entry == "_self_" else _load(group, entry)
+            chosen = inherited | chosen
+            parts.append(content)
+    return chosen, _merged(*parts)
+
+
+@cache
+def _base(task: str | None) -> dict[str, Any]:
+    """config.yaml with a task, None for the one that it chooses, and all methods in the place of one."""
+    chosen, config = _load("", "config")
+    task = task or chosen["task"]
+    check_option("task", task)
+    methods = {name: _load("method", name)[1] for name in options("method")}
+    settings = {key: value for key, value in config.items() if key != "hydra"}
+    return settings | {"task": _load("task", task)[1], "methods": methods}
+
+
+def _apply(change: Change, config: DictConfig) -> None:
+    """Set a key, as Hydra does: unless it is to be added, it must be there."""
+    refused = f"{change.typed} = {change.text} is not allowed:"
+    try:
+        OmegaConf.update(config, change.key, change.value, merge=True, force_add=change.adds)
+    except (ConfigAttributeError, ConfigKeyError):
+        known = [spelled(key) for key in _keys(config)]
+        hint = nearest(spelled(change.key), known)
+        raise ConfigError(f"{refused} there is no such key{hint}") from None
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{refused} {' '.join(str(error).split())}") from None
 
 
 def compose_config(overrides: Sequence[str]) -> DictConfig:
@@ -53,14 +150,11 @@ def paths_of(config: DictConfig) -> tuple[Path, Path | None]:
 
 
 def _check_options(overrides: Sequence[str]) -> None:
-    """Refuse an unknown option of a group, naming the nearest."""
+    """Refuse an unknown option of a group."""
     for override in overrides:
         match = re.fullmatch(r"\+*(\w+)(?:@[\w.]+)?=(\w+)", override)
-        if match and match[1] in GROUPS and match[2] not in (allowed := options(match[1])):
-            raise ConfigError(
-                f"{match[1]} = {match[2]!r} is unknown{nearest(match[2], allowed)} "
-                f"(allowed are {', '.join(allowed)})"
-            )
+        if match and match[1] in GROUPS:
+            check_option(match[1], match[2])
 
 
 def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from layerwise.settings import Positive, Settings
+from layerwise.validation import Positive, Settings
 
 # The rules that select step sizes, in words.
 RULES = {

@@ -13,8 +13,8 @@ import numpy as np
 
 from layerwise.covariance import Array, eigenbasis, haar, spectrum
 from layerwise.files import atomic_path
-from layerwise.settings import LinearProblem
 from layerwise.streams import generator
+from layerwise.task_settings import LinearProblem
 
 
 @dataclass(frozen=True)

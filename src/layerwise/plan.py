@@ -6,27 +6,23 @@ again.
 """
 
 import hashlib
-import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from layerwise.compose import PATH_KEYS, compose_config, options
+from layerwise.compose import PATH_KEYS, check_option, compose_experiment, options
 from layerwise.experiment import Experiment, Scale
-from layerwise.settings import (
-    ConfigError,
-    LinearTask,
-    RunSettings,
-    nearest,
-    run_settings,
-    validate,
-)
+from layerwise.overrides import Overrides, read
+from layerwise.problems import LABEL_KEYS, expand
+from layerwise.settings import RunSettings, run_settings
+from layerwise.task_settings import LinearTask
+from layerwise.validation import ConfigError, nearest, validate
 
-# Names of an experiment's entries for readers; the other keys are the task's.
-LABEL_KEYS = ("regime", "along")
+# Problems of a job, unless Snakemake's configuration says otherwise.
+CELLS_PER_JOB = 16
+# The task that runs any method; the others know theirs.
+ANY_METHOD = "linear_representation"
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,7 @@ class ExperimentPlan:
     task: str
     labels: dict[str, str]
 
-    def jobs(self, cells_per_job: int) -> dict[tuple[str, int], Job]:
+    def jobs(self, cells_per_job: int = CELLS_PER_JOB) -> dict[tuple[str, int], Job]:
         """Jobs by method and part, a part being at most ``cells_per_job`` problems. Raises ConfigError."""
         if not isinstance(cells_per_job, int) or cells_per_job < 1:
             raise ConfigError(
@@ -119,10 +115,11 @@ def canonical(content: Any) -> str:
 
 def results_label(scale: str, overrides: Sequence[str]) -> str:
     """The folder of a scale's results, with its slash: none for the paper's, one of its own for each set of
-    overrides, whatever their order, so that they live side by side."""
+    overrides, whatever their order and spelling, so that they live side by side."""
     if not overrides:
         return "" if scale == "paper" else f"/{scale}"
-    return f"/{scale}-{hashlib.sha256(canonical(sorted(overrides)).encode()).hexdigest()[:8]}"
+    text = canonical(read(overrides).canonical)
+    return f"/{scale}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def plan_all(
@@ -132,81 +129,82 @@ def plan_all(
     chosen = (
         options("experiment") if names is None else [names] if isinstance(names, str) else names
     )
+    parsed = read(overrides)
+    check_option("scale", scale)
+    for group, given in (("experiment", chosen), ("method", parsed.named_methods)):
+        for name in given:
+            check_option(group, name)
     plans = {}
     for name in chosen:
         try:
-            plans[name] = plan(name, scale, overrides)
+            plans[name] = _plan(name, scale, parsed)
         except ConfigError as error:
             raise ConfigError(f"{error} (in experiment {name!r})") from None
+    _refuse_idle(parsed, plans)
     return plans
 
 
 def plan(name: str, scale: str, overrides: Sequence[str] = ()) -> ExperimentPlan:
-    """Compose an experiment at a scale and expand it. Raises ConfigError with one sentence."""
-    config = compose_config(
-        [
-            "~method",
-            *(f"+method@methods.{method}={method}" for method in options("method")),
-            f"+experiment={name}",
-            f"+scale={scale}",
-            *overrides,
-        ]
+    """The plan of an experiment. Raises ConfigError with one sentence."""
+    return plan_all([name], scale, overrides)[name]
+
+
+def _plan(name: str, scale: str, overrides: Overrides) -> ExperimentPlan:
+    """Compose an experiment at a scale and expand it."""
+    content = compose_experiment(name, scale, overrides)
+    experiment = validate(
+        Experiment, _with_added(content.pop("experiment"), content["task"], overrides), "experiment"
     )
-    content: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    experiment = validate(Experiment, content.pop("experiment"), "experiment")
     scaled = validate(Scale, content.pop("scale"), "scale")
     methods = content.pop("methods")
     for method in experiment.methods:
-        if method not in methods:
-            raise ConfigError(
-                f"experiment.methods = {method!r} is unknown{nearest(method, list(methods))} "
-                f"(allowed are {', '.join(methods)})"
-            )
-    labels = {method: methods[method].pop("label") for method in methods}
+        check_option("method", method)
+    labels = {method: methods[method].pop("label") for method in experiment.methods}
     base = {key: value for key, value in content.items() if key not in PATH_KEYS}
-    if scaled.max_steps is not None:
+    # What an override sets, a scale leaves as it is.
+    changed = {change.key for change in overrides.changes}
+    if scaled.max_steps is not None and "steps" not in changed:
         base["steps"] = min(base["steps"], scaled.max_steps)
+    for method in experiment.methods:
+        if isinstance(lr := methods[method]["lr"], list) and f"methods.{method}.lr" not in changed:
+            methods[method]["lr"] = scaled.thinned(lr, scaled.lr_points)
+    replaced = {key: value for key, value in base["task"].items() if f"task.{key}" in changed}
     cells = [
-        _cell(problem, base, _thin_lr(methods[method], scaled))
-        for problem in _problems(experiment, scaled, _overridden(base["task"], overrides))
+        _cell(problem, base, methods[method], overrides.method_word)
+        for problem in expand(experiment.problems, scaled, replaced)
         for method in experiment.methods
     ]
     return ExperimentPlan(experiment, tuple(cells), base["task"]["name"], labels)
 
 
-def _thin_lr(method: dict[str, Any], scale: Scale) -> dict[str, Any]:
-    lr = method["lr"]
-    return method | {"lr": scale.thinned(lr, scale.lr_points) if isinstance(lr, list) else lr}
+def _with_added(
+    experiment: dict[str, Any], task: dict[str, Any], overrides: Overrides
+) -> dict[str, Any]:
+    """The experiment with the added methods that it lacks, if its task runs any method."""
+    own = experiment["methods"]
+    added = overrides.methods if task["name"] == ANY_METHOD else ()
+    return experiment | {"methods": [*own, *(name for name in added if name not in own)]}
 
 
-def _overridden(task: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """The keys of the task that overrides set, with their values: they replace an axis."""
-    keys = [override.split("=")[0].removeprefix("task.") for override in overrides]
-    return {key: task[key] for key in keys if key in task}
+def _refuse_idle(overrides: Overrides, plans: dict[str, ExperimentPlan]) -> None:
+    """Refuse overrides that concern a method which no experiment has."""
+    present = {method for planned in plans.values() for method in planned.experiment.methods}
+    for name in overrides.methods:
+        if name not in present:
+            raise ConfigError(
+                f"+method={name} is not allowed: methods are added to experiments on {ANY_METHOD}, and "
+                f"{', '.join(plans)} is on another task"
+            )
+    for change in overrides.changes:
+        parts = change.key.split(".")
+        if parts[0] == "methods" and parts[1] not in present:
+            raise ConfigError(
+                f"{change.typed} = {change.text} is not allowed: the method is in none of the "
+                f"experiments {', '.join(plans)}"
+            )
 
 
-def _problems(
-    experiment: Experiment, scale: Scale, replaced: dict[str, Any]
-) -> list[dict[str, Any]]:
-    """Every entry stands for the product of its lists. A scale that keeps some points keeps them of
-    an entry's first list; its other lists then keep their first value."""
-    expanded = []
-    for entry in experiment.problems[: scale.entries]:
-        axes = [
-            value if isinstance(value, list) else [value]
-            for value in (replaced.get(key, value) for key, value in entry.items())
-        ]
-        if scale.axis_points is not None:
-            first = next((i for i, axis in enumerate(axes) if len(axis) > 1), 0)
-            axes = [
-                scale.thinned(axis, scale.axis_points if i == first else 1)
-                for i, axis in enumerate(axes)
-            ]
-        expanded += [dict(zip(entry, point, strict=True)) for point in itertools.product(*axes)]
-    return expanded
-
-
-def _cell(varied: dict[str, Any], base: dict[str, Any], method: dict[str, Any]) -> Cell:
+def _cell(varied: dict[str, Any], base: dict[str, Any], method: dict[str, Any], word: str) -> Cell:
     changes = {key: value for key, value in varied.items() if key not in LABEL_KEYS}
     unknown = [key for key in changes if key not in base["task"]]
     if unknown:
@@ -217,7 +215,7 @@ def _cell(varied: dict[str, Any], base: dict[str, Any], method: dict[str, Any]) 
     try:
         settings = run_settings(base | {"task": base["task"] | changes, "method": method})
     except ConfigError as error:
-        raise ConfigError(str(error).replace("method.", f"methods.{method['name']}.")) from None
+        raise ConfigError(str(error).replace("method.", f"{word}.{method['name']}.")) from None
     readable = "_".join(f"{key}-{value}" for key, value in varied.items())
     digest = hashlib.sha256(canonical(settings.task.model_dump()).encode()).hexdigest()[:8]
     return Cell(f"{readable}_{digest}", varied, settings)

@@ -13,7 +13,8 @@ import torch
 
 from layerwise.files import environment, write_json
 from layerwise.records import write_table
-from layerwise.settings import ConfigError, RunSettings, run_settings
+from layerwise.settings import RunSettings, run_settings
+from layerwise.validation import ConfigError
 
 # Seconds between progress lines of a long run.
 PROGRESS_SECONDS = 10.0

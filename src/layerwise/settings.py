@@ -1,31 +1,29 @@
-"""Typed settings of a run, and the sentences that refuse bad ones. No torch here.
+"""Typed settings of a run: task, method, engine, seeds and steps. No torch.
 
 Every check happens before any work starts: a wrong value is answered with its key, the value and
 what is allowed.
 """
 
-import json
 from collections.abc import Sequence
-from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     model_validator,
 )
 
-Model = TypeVar("Model", bound=BaseModel)
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-
-
-class ConfigError(ValueError):
-    """A setting that cannot be used; its text is one sentence for the person who wrote it."""
+from layerwise.task_settings import (
+    SINGLE_INDEX_METHODS,
+    SINGLE_INDEX_TRAINING_METHODS,
+    LinearTask,
+    SingleIndexTask,
+    SingleIndexTrainingTask,
+    SpikeTask,
+)
+from layerwise.validation import NonNegative, Positive, Settings, nearest, validate
 
 
 def _as_list(value: Any) -> Any:
@@ -47,124 +45,6 @@ def _interval(value: int | str) -> int | str:
         raise ValueError("allowed is an interval of at least 1, or log")
     return value
 
-
-class Settings(BaseModel):
-    """Base of all settings: exact types, no unknown keys, no NaN or infinity."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class LinearProblem(Settings):
-    """What an instance of linear representation learning depends on: y = F* G* x + eps (Sec. 3.1)."""
-
-    name: Literal["linear_representation"]
-    d_x: Annotated[int, Field(ge=1)]
-    d_y: Annotated[int, Field(ge=1)]
-    rank: Annotated[int, Field(ge=1)]  # k, also the width of the network's hidden layer
-    kappa_x: Annotated[float, Field(ge=1)]  # condition number of Sigma_x
-    kappa_f: Annotated[float, Field(ge=1)]  # condition number of F*
-    spectrum: Literal["log", "two_level", "power_law"]
-    basis: Literal["rotated", "axis"]
-    transfer_kappa_x: Annotated[float, Field(ge=1)] | None  # None: the training task's Sigma_x
-
-    @model_validator(mode="after")
-    def _sizes_fit(self) -> Self:
-        if self.rank > min(self.d_x, self.d_y):
-            raise ValueError(
-                f"task.rank = {self.rank} is not allowed: at most min(d_x, d_y) = "
-                f"{min(self.d_x, self.d_y)}"
-            )
-        for key in ("kappa_x", "transfer_kappa_x"):
-            if self.d_x == 1 and getattr(self, key) not in (1, None):
-                raise ValueError(
-                    f"task.{key} = {getattr(self, key)} is not allowed: with task.d_x = 1 it is 1"
-                )
-        if self.rank == 1 and self.kappa_f != 1:
-            raise ValueError(
-                f"task.kappa_f = {self.kappa_f} is not allowed: with task.rank = 1 it is 1"
-            )
-        return self
-
-    def instance(self, seeds: Sequence[int]) -> str:
-        """Canonical JSON of what the instances of ``seeds`` depend on: the same for tasks that share
-        them."""
-        own = {key: getattr(self, key) for key in LinearProblem.model_fields}
-        return json.dumps(own | {"seeds": list(seeds)}, sort_keys=True, separators=(",", ":"))
-
-
-class LinearTask(LinearProblem):
-    """A problem with the batches that it is trained on and the samples of its transfer task."""
-
-    inputs: Literal["gaussian", "rademacher"]
-    batch_size: Annotated[int, Field(ge=2)]  # n, samples a step
-    noise: NonNegative  # sigma, standard deviation of each output's noise
-    n_transfer: Annotated[int, Field(ge=2)]  # samples for refitting the head on the transfer task
-
-    @model_validator(mode="after")
-    def _samples_suffice(self) -> Self:
-        for key in ("batch_size", "n_transfer"):
-            if getattr(self, key) <= self.rank:
-                raise ValueError(
-                    f"task.{key} = {getattr(self, key)} is not allowed: more than task.rank = "
-                    f"{self.rank} samples are needed to fit a head"
-                )
-        return self
-
-
-class SingleIndexProblem(Settings):
-    """Single-index data, y = link(beta*^T x) + eps, and the network that learns it (Section 3.2)."""
-
-    d: Annotated[int, Field(ge=2)]
-    aspect_ratio: Positive  # gamma = d/n
-    width: Annotated[int, Field(ge=2)]  # d_h
-    kappa_x: Annotated[float, Field(ge=1)]  # condition number of Sigma_x
-    spectrum: Literal["log", "two_level", "power_law"]
-    basis: Literal["rotated", "axis"]
-    link: Literal["tanh", "relu", "erf", "linear", "he1_plus_he3"]
-    activation: Literal["relu", "tanh", "erf", "linear"]
-    noise: NonNegative  # sigma_epsilon
-    readout_scale: Positive  # f entries are readout_scale * N(0, 1/d_h)
-
-    @model_validator(mode="after")
-    def _samples_suffice(self) -> Self:
-        if round(self.d / self.aspect_ratio) < 2:
-            raise ValueError(
-                f"task.aspect_ratio = {self.aspect_ratio} is not allowed: at most d/2 = "
-                f"{self.d / 2:g}, so that there are two samples"
-            )
-        return self
-
-
-class SingleIndexTask(SingleIndexProblem):
-    """One step on single-index data."""
-
-    name: Literal["single_index"]
-
-
-class SpikeTask(SingleIndexProblem):
-    """The singular values of one step's update, and of the first layer before and after it."""
-
-    name: Literal["spike"]
-    count: Annotated[int, Field(ge=1)]  # of the leading singular values
-
-
-class SingleIndexTrainingTask(SingleIndexProblem):
-    """Many steps on single-index data."""
-
-    name: Literal["single_index_training"]
-    layers: Literal["first", "both"]  # those that are trained
-    samples: Literal["fresh", "fixed"]  # new ones for each step, or the first step's for all
-
-
-# The methods whose one step on single-index data is simulated.
-SINGLE_INDEX_METHODS = (
-    "sgd", "kfac", "adam", "spectral", "gauss_newton", "bn_hidden_sgd", "bn_input_sgd", "whitened_sgd",
-)  # fmt: skip
-# And those that take many.
-SINGLE_INDEX_TRAINING_METHODS = (
-    "sgd", "adam", "kfac", "bn_hidden_sgd", "bn_hidden_adam", "bn_input_sgd", "bn_input_adam",
-    "whitened_sgd",
-)  # fmt: skip
 
 Unit = Annotated[float, Field(ge=0, lt=1)]
 
@@ -307,43 +187,6 @@ class RunSettings(Settings):
                 f"engine = 'moments' is not allowed with task.inputs = {task.inputs!r}: only Gaussian "
                 "inputs have exact moment draws, use engine = batches"
             )
-
-
-def nearest(name: str, allowed: list[str]) -> str:
-    """A hint at the nearest allowed name, or nothing."""
-    close = get_close_matches(name, allowed, n=1, cutoff=0.5)
-    return f", did you mean {close[0]!r}?" if close else ""
-
-
-def _sentence(error: ValidationError, prefix: str) -> str:
-    """The first error as one sentence: key, value, what is allowed."""
-    first = error.errors()[0]
-    if first["type"] == "value_error" and "= " in str(first["ctx"]["error"]):
-        return str(first["ctx"]["error"])  # our own, already a whole sentence
-    # Union branches and list positions are pydantic's, not keys of the configuration.
-    tasks = ("linear_representation", "single_index", "single_index_training")
-    branches = ("int", "float", "literal", "str", *tasks)
-    keys = [key for key in first["loc"] if isinstance(key, str) and key not in branches]
-    key = ".".join([prefix, *keys] if prefix else keys)
-    message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    allowed = f"allowed is {message}" if not message.startswith("allowed") else message
-    hint = ""
-    if first["type"] == "literal_error" and isinstance(first["input"], str):
-        choices = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        hint = nearest(first["input"], choices)
-    if first["type"] == "extra_forbidden":
-        allowed = "it is unknown"
-    if first["type"] == "missing":
-        return f"{key} is missing"
-    return f"{key} = {first['input']!r} is not allowed: {allowed}{hint}"
-
-
-def validate(model: type[Model], values: Any, prefix: str = "") -> Model:
-    """Validate values against a model. Raises ConfigError with one sentence about the first error."""
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(_sentence(error, prefix)) from None
 
 
 def run_settings(values: dict[str, Any]) -> RunSettings:

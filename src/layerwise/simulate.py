@@ -11,7 +11,7 @@ import hydra
 from omegaconf import DictConfig
 
 from layerwise.compose import CONFIG_DIR, compose_config, paths_of, settings_of
-from layerwise.settings import ConfigError
+from layerwise.validation import ConfigError
 
 
 @hydra.main(config_path=str(CONFIG_DIR), config_name="config", version_base="1.3")

@@ -25,9 +25,9 @@ from layerwise.ridge import (
     second_moment,
     standardise,
 )
-from layerwise.settings import nearest
 from layerwise.streams import generator
 from layerwise.theory.links import LINKS, named
+from layerwise.validation import nearest
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 # Plans every experiment before any job starts; a setting that cannot be used ends the run here.
 
 from layerwise.dependencies import sources
-from layerwise.plan import canonical, plan_all, results_label
-from layerwise.settings import ConfigError
+from layerwise.plan import CELLS_PER_JOB, canonical, plan_all, results_label
+from layerwise.validation import ConfigError
 
 
 wildcard_constraints:
@@ -18,10 +18,11 @@ OVERRIDES = config.get("overrides", [])
 
 def jobs_of(experiments):
     """Jobs by experiment, method and part."""
+    size = config.get("cells_per_job", CELLS_PER_JOB)
     return {
         (name, method, part): job
         for name, experiment in experiments.items()
-        for (method, part), job in experiment.jobs(config.get("cells_per_job", 16)).items()
+        for (method, part), job in experiment.jobs(size).items()
     }
 
 

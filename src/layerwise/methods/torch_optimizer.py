@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from layerwise.methods.base import Grid
 from layerwise.moments import Moments
 from layerwise.networks import Network, Weights
-from layerwise.settings import ConfigError, nearest
+from layerwise.validation import ConfigError, nearest
 
 
 class Run(NamedTuple):

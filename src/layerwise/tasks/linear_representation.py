@@ -15,7 +15,8 @@ from layerwise.moments import GaussianMoments
 from layerwise.networks import Weights
 from layerwise.problem import Population, populations
 from layerwise.records import LINEAR_KEYS, RUN_COLUMNS
-from layerwise.settings import LinearTask, RunSettings
+from layerwise.settings import RunSettings
+from layerwise.task_settings import LinearTask
 from layerwise.training import Trace, record_steps, train
 
 

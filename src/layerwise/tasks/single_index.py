@@ -8,11 +8,13 @@ import pandas as pd
 import torch
 
 from layerwise.covariance import spectrum
-from layerwise.settings import ConfigError, RunSettings, SingleIndexTask
+from layerwise.settings import RunSettings
 from layerwise.single_index import OneStepProblem
 from layerwise.single_step import run_one_step
+from layerwise.task_settings import SingleIndexTask
 from layerwise.theory.alignment import METHODS as PREDICTED
 from layerwise.theory.alignment import predicted_alignment
+from layerwise.validation import ConfigError
 
 
 def run(

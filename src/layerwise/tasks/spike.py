@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from layerwise.settings import ConfigError, RunSettings, SpikeTask
+from layerwise.settings import RunSettings
 from layerwise.single_index import OneStepProblem
 from layerwise.single_step import spike
+from layerwise.task_settings import SpikeTask
+from layerwise.validation import ConfigError
 
 
 def run(
