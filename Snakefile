@@ -7,6 +7,9 @@
 # config/README.md tells how Hydra overrides reach it.
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/instances.smk"
 include: "workflow/rules/simulate.smk"
@@ -20,3 +23,4 @@ rule all:
     input:
         FIGURES,
         CLAIMS,
+        f"{DRAWN}/runs.html",

@@ -291,7 +291,7 @@ def test_files_hold_every_claim(tmp_path, worlds):
         for name, frame in tables.items():
             paths.append(tmp_path / experiment / f"{name}.csv")
             write_table(frame, paths[-1])
-    write(paths, tmp_path / "claims.csv", tmp_path / "claims.md")
+    write(paths, tmp_path / "claims.csv", tmp_path / "claims.md", tmp_path / "claims.html")
     judged = pd.read_csv(tmp_path / "claims.csv")
     assert set(judged["verdict"]) == {"reproduced"} and len(judged) == len(CLAIMS)
     text = (tmp_path / "claims.md").read_text()

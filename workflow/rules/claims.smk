@@ -5,8 +5,9 @@ rule claims:
         script="scripts/claims.py",
         code=sources("layerwise.claims"),
     output:
-        csv=report(f"{RESULTS}/claims.csv", caption="../report/claims.rst", category="Claims"),
+        csv=f"{RESULTS}/claims.csv",
         readable=f"{DRAWN}/claims.md",
+        page=report(f"{DRAWN}/claims.html", caption="../report/claims.rst", category="Claims"),
     log:
         f"{RESULTS}/logs/claims.log",
     benchmark:
@@ -15,4 +16,25 @@ rule claims:
         "../envs/layerwise.yaml"
     shell:
         "python scripts/claims.py {input.tables:q} --csv {output.csv:q}"
-        " --readable {output.readable:q} --log {log:q}"
+        " --readable {output.readable:q} --report {output.page:q} --log {log:q}"
+
+
+rule runs_page:
+    """Gather the settings, versions and wall times of all runs for the report."""
+    input:
+        records=[
+            f"{RESULTS}/{experiment}/runs/{method}-{part}.parquet.json"
+            for experiment, method, part in JOBS
+        ],
+        script="scripts/runs_page.py",
+        code=sources("layerwise.pages"),
+    output:
+        report(f"{DRAWN}/runs.html", caption="../report/runs.rst", category="What was run"),
+    log:
+        f"{RESULTS}/logs/runs_page.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/runs_page.tsv"
+    conda:
+        "../envs/layerwise.yaml"
+    shell:
+        "python scripts/runs_page.py {input.records:q} --out {output:q} --log {log:q}"

@@ -12,8 +12,13 @@ from layerwise.claims.claim import Claim, Results, judge
 from layerwise.claims.ours import OURS
 from layerwise.claims.paper import PAPER
 from layerwise.files import atomic_path
+from layerwise.pages import page
 from layerwise.records import read_table, write_table
 
+INTERVAL = (
+    "Each claim's statistic with its 95 % bootstrap interval over seeds. A claim is reproduced where the "
+    "whole interval meets the bound, partly where it meets the weaker bound (in brackets)."
+)
 CLAIMS: tuple[Claim, ...] = (*PAPER, *OURS)
 
 
@@ -49,8 +54,7 @@ def markdown(judged: pd.DataFrame) -> str:
         "",
         ", ".join(f"{counts[verdict]} {verdict}" for verdict in counts.index) + ".",
         "",
-        "Each claim's statistic with its 95 % bootstrap interval over seeds. A claim is reproduced where",
-        "the whole interval meets the bound, partly where it meets the weaker bound in brackets.",
+        INTERVAL,
         "",
         "| claim | statement | source | measured | value | bound | verdict | figure |",
         "|---|---|---|---|---|---|---|---|",
@@ -73,8 +77,9 @@ def _cells(row: dict[Any, Any]) -> list[str]:
     ]
 
 
-def write(paths: list[Path], csv: Path, readable: Path) -> None:
-    """Judge all claims on the reduced tables ``paths``, RESULTS/EXPERIMENT/NAME.*; write both forms."""
+def write(paths: list[Path], csv: Path, readable: Path, report: Path) -> None:
+    """Judge all claims on the reduced tables ``paths``, RESULTS/EXPERIMENT/NAME.*; write the table for
+    programs, for readers (.md), and for the report (.html)."""
     results: Results = {}
     for path in paths:
         results.setdefault(path.parent.name, {})[path.stem] = read_table(path)
@@ -82,3 +87,5 @@ def write(paths: list[Path], csv: Path, readable: Path) -> None:
     write_table(judged, csv)
     with atomic_path(readable) as temporary:
         temporary.write_text(markdown(judged))
+    with atomic_path(report) as temporary:
+        temporary.write_text(page("Claims", [INTERVAL, judged]))
