@@ -26,11 +26,10 @@ from layerwise.single_network import (
 from layerwise.single_rules import make_rule
 from layerwise.training import WEIGHT_BOUND, Trace
 
-# The last five are those of SeedMeasures.
+# The last four are those of SeedMeasures.
 METRICS = (
     "train_loss",
     "alignment",
-    "alignment_weights",
     "validation_error",
     "test_error",
     "network_error",
@@ -66,9 +65,9 @@ class SeedMeasures:
     def measure(self, features: Tensor, head: Tensor) -> list[float]:
         """METRICS but the training loss, for G (width, d) and f (width,).
 
-        Alignments are |cosine| of beta with the top right singular vector of the map's change since
-        the start (NaN without a change), and of the map itself. ``test_error`` is the refitted
-        readout's, and ``network_error`` that of f on the test sample.
+        ``alignment`` is |cosine| of beta with the top right singular vector of the map's change since
+        the start (NaN without a change), ``test_error`` the refitted readout's, and ``network_error``
+        that of f on the test sample.
         """
         change = self._inputs.transform(features - self._instance.features)
         moved = self._alignment(change) if bool(change.any()) else torch.nan
@@ -79,7 +78,6 @@ class SeedMeasures:
         ridge = validated_ridge(z_fit, self._labels[0], z_choice, self._labels[1])
         return [
             moved,
-            self._alignment(self._inputs.transform(features)),
             self._error(ridge.predict(z_validation), self._validation),
             self._error(ridge.predict(z_test), self._test),
             self._error(z_test @ head, self._test),
@@ -136,6 +134,13 @@ class Runs:
             head.abs().amax(dim=(-2, -1)) <= WEIGHT_BOUND
         )
 
+    def measure_start(self) -> Tensor:
+        """METRICS but the training loss at the start, (M - 1, S, V): the same for a seed's variants."""
+        first = torch.zeros(self.weights.features.shape[:2], dtype=torch.bool)
+        first[:, 0] = True
+        values = self.measure(self.weights, first)
+        return values[..., :1].expand_as(values)
+
     def measure(self, weights: Weights, measured: Tensor) -> Tensor:
         """METRICS but the training loss, (M - 1, S, V), where ``measured`` (S, V), else NaN."""
         features, head = weights
@@ -162,7 +167,8 @@ def train(runs: Runs, recorded: Sequence[int], report: Callable[[int], None]) ->
         alive = diverged_at < 0
         if step in due:
             loss = torch.where(alive, runs.network.loss(weights, batch), torch.nan)
-            rows.append(torch.cat([loss[None], runs.measure(weights, alive)]))
+            measured = runs.measure(weights, alive) if step else runs.measure_start()
+            rows.append(torch.cat([loss[None], measured]))
             report(step)
         if step < max(recorded):
             proposed = runs.rule.step(weights, batch)

@@ -20,11 +20,11 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
         [bands(traces, BY, metric).assign(metric=metric) for metric in METRICS], ignore_index=True
     )
     last = drawn[drawn["step"] == drawn["step"].max()]
-    against_ratio = last[last["along"] == "aspect_ratio"]
-    fixed = against_ratio["kappa_x"].max() if len(against_ratio) else last["kappa_x"].max()
+    ratios = last[last["along"] == "aspect_ratio"]
+    fixed = ratios["kappa_x"].max() if len(ratios) else last["kappa_x"].max()
     columns = {
         "kappa_x": last[last["along"] == "kappa_x"],
-        "samples_ratio": against_ratio,
+        "samples_ratio": last[last["kappa_x"] == fixed] if len(ratios) else ratios,
         "step": drawn[(drawn["along"] == "kappa_x") & (drawn["kappa_x"] == fixed) & (drawn["step"] > 0)],
     }  # fmt: skip
     shown = {key: table for key, table in columns.items() if len(table)}
