@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from layerwise.claims import CLAIMS, markdown, table, write
+from layerwise.claims import CLAIMS, markdown, summary, table, write
 from layerwise.claims.claim import Claim, at_least, at_most, bootstrap, judge
 from layerwise.claims.measures import rank_correlation
 from layerwise.claims.statistics import log_slope, ratio_of_medians, slope_to_reached
@@ -300,3 +300,11 @@ def test_files_hold_every_claim(tmp_path, worlds):
     assert {line.replace(r"\|", "").count("|") for line in rows} == {9}
     assert f"{len(CLAIMS)} reproduced" in text
     assert "not measured" in markdown(table({}))
+
+
+def test_the_summary_counts_the_papers_claims_and_names_what_failed(worlds):
+    good, bad = (summary(table(worlds[holds])) for holds in (True, False))
+    papers = sum(claim.name.startswith("C") for claim in CLAIMS)
+    assert f"Of {papers} statements" in good and f"**{papers} reproduced**" in good
+    assert good.count("\n- ") == 0 and bad.count("\n- ") == papers
+    assert "not reproduced: SGD slows down as κ_x grows" in bad

@@ -64,6 +64,22 @@ def markdown(judged: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
+def summary(judged: pd.DataFrame) -> str:
+    """The verdicts on the paper's claims in a few lines, for the README."""
+    paper = judged[judged["claim"].str.startswith("C")]
+    counts = paper["verdict"].value_counts()
+    words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    lines = [
+        f"Of {len(paper)} statements that make up the paper's claims C1 to C10: **{words}**.",
+        "",
+    ]
+    for row in paper[paper["verdict"] != "reproduced"].to_dict("records"):
+        interval = f"[{row['low']:.2g}, {row['high']:.2g}]"
+        measured = f"{row['quantity']}: {row['value']:.2g} {interval}"
+        lines.append(f"- {row['verdict']}: {row['statement']} ({row['claim']}; {measured})")
+    return "\n".join(lines) + "\n"
+
+
 def _cells(row: dict[Any, Any]) -> list[str]:
     """A claim's row in Markdown."""
     value = "{value:.3g} [{low:.3g}, {high:.3g}]".format(**row) if row["seeds"] else ""
@@ -73,7 +89,7 @@ def _cells(row: dict[Any, Any]) -> list[str]:
         value,
         f"{row['threshold']} ({row['partly'].split()[-1]})",
         f"**{row['verdict']}**",
-        "[{figure}]({figure}.png)".format(**row),
+        row["figure"],
     ]
 
 
