@@ -6,13 +6,15 @@ CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 # Further arguments: make test PYTEST_ARGS="-k kfac -n 2"
 PYTEST_ARGS ?=
 SNAKEMAKE_ARGS ?=
+# The pictures that the README shows.
+GALLERY := head_to_head condition_grid contraction one_step_alignment single_index_learning step_size basis batch_norm modern_optimizers
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # Shell rules of the workflow find `python` here.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help reproduce quick gallery test test-slow lint clean
+.PHONY: help reproduce quick gallery test test-slow test-slurm lint clean
 
 help:
 	@echo "make reproduce   every table and figure at full scale, the claims, and report.html"
@@ -20,6 +22,7 @@ help:
 	@echo "make gallery     reproduce, and copy the pictures that the README shows"
 	@echo "make test        the tests, without the slow ones"
 	@echo "make test-slow   the slow tests"
+	@echo "make test-slurm  the pipeline on a Slurm of one node, against the same without (root on Debian)"
 	@echo "make lint        style, types, import contracts and the workflow's own lint"
 	@echo "make clean       remove results, new figures, caches and .venv"
 	@echo "CORES=$(CORES) is how many CPUs a workflow may use; PYTHON=$(PYTHON) builds .venv."
@@ -34,13 +37,18 @@ quick: .venv/runtime.stamp
 # The README's pictures are copies of what reproduce drew.
 gallery: reproduce
 	mkdir -p figures/gallery
-	cp figures/*.png figures/gallery/
+	cp $(addprefix figures/,$(addsuffix .png,$(GALLERY))) figures/gallery/
+	cp figures/claims.md figures/gallery/
+	$(BIN)/python scripts/update_readme.py results/claims.csv README.md
 
 test: .venv/dev.stamp
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
 test-slow: .venv/dev.stamp
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+test-slurm: .venv/slurm.stamp
+	tests/slurm/run.sh
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
@@ -68,6 +76,11 @@ lint: .venv/dev.stamp
 .venv/dev.stamp: requirements-dev.lock .venv/runtime.stamp
 	@echo "Installing the pinned tools for tests and lint into .venv."
 	@$(PIP) install --no-deps -r requirements-dev.lock
+	@touch $@
+
+.venv/slurm.stamp: requirements-slurm.lock .venv/runtime.stamp
+	@echo "Installing Snakemake's executor for Slurm into .venv."
+	@$(PIP) install --no-deps -r requirements-slurm.lock
 	@touch $@
 
 clean:

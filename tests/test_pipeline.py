@@ -52,7 +52,7 @@ class Checkout:
         assert done.returncode == 0, done.stdout + done.stderr
         text = done.stdout + done.stderr
         simulated = re.findall(r"wildcards: experiment=\w+, method=(\w+), part=0", text)
-        rules = Counter(re.findall(r"^rule (\w+):", text, re.MULTILINE))
+        rules = Counter(re.findall(r"^(?:local)?rule (\w+):", text, re.MULTILINE))
         rules.update({f"simulate {method}": n for method, n in Counter(simulated).items()})
         rules.pop("simulate", None)
         return rules
@@ -110,7 +110,8 @@ def test_small_run_leaves_every_result(finished: Checkout) -> None:
     assert len(list(results.glob("benchmarks/*.tsv"))) == 4
     figures = only(finished.folder, "figures/quick-*")
     assert {path.name for path in figures.iterdir()} == {
-        f"contraction.{kind}" for kind in ("pdf", "png", "csv")
+        "runs.html",
+        *(f"contraction.{kind}" for kind in ("pdf", "png", "csv")),
     }
     drawn = pd.read_csv(figures / "contraction.csv")
     kfac = drawn[drawn["method"] == "kfac"]
@@ -128,17 +129,17 @@ def test_nothing_reruns_without_a_change(checkout: Checkout) -> None:
     [
         pytest.param(
             "config/method/kfac.yaml", "damping: [0.0]", "damping: [0.5]",
-            {"simulate kfac": 1, "aggregate": 1, "figure": 1, "all": 1},
+            {"simulate kfac": 1, "aggregate": 1, "figure": 1, "runs_page": 1, "all": 1},
             id="a method's setting reruns that method and what follows",
         ),
         pytest.param(
             "src/layerwise/methods/sgd.py", "self._lr *", "1.0 * self._lr *",
-            {"simulate sgd": 1, "aggregate": 1, "figure": 1, "all": 1},
+            {"simulate sgd": 1, "aggregate": 1, "figure": 1, "runs_page": 1, "all": 1},
             id="a method's code reruns that method and what follows",
         ),
         pytest.param(
             "src/layerwise/moments.py", "batch_size**0.5", "(batch_size**0.5)",
-            {"simulate kfac": 1, "simulate sgd": 1, "aggregate": 1, "figure": 1, "all": 1},
+            {"simulate kfac": 1, "simulate sgd": 1, "aggregate": 1, "figure": 1, "runs_page": 1, "all": 1},
             id="the engine's code reruns every simulation and no instances",
         ),
         pytest.param(
@@ -146,7 +147,7 @@ def test_nothing_reruns_without_a_change(checkout: Checkout) -> None:
             "np.geomspace(kappa, 1, d)",
             {
                 "instances": 1, "simulate kfac": 1, "simulate sgd": 1, "aggregate": 1,
-                "figure": 1, "all": 1,
+                "figure": 1, "runs_page": 1, "all": 1,
             },
             id="the instances' code reruns everything",
         ),

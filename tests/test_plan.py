@@ -120,6 +120,7 @@ def test_an_added_method_joins_the_experiments_that_can_have_it():
         ("method@x=sgd", "the override 'method@x=sgd' is not allowed"),
         ("task.noise", "it is not of Hydra's form key=value"),
         ("task.kappa_x.low=3", "task.kappa_x.low = 3 is not allowed"),
+        ("method.kfac.lrs=[1]", "there is no such key, did you mean 'method.kfac.lr'"),
         ("experiment.methods=[sgd,kfacc]", "method = 'kfacc' is unknown, did you mean 'kfac'"),
         ("stop_at=${nothing}", "Interpolation key 'nothing' not found"),
     ],

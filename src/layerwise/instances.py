@@ -5,6 +5,8 @@ each with all its seeds; every method starts from it.
 """
 
 import hashlib
+import io
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from layerwise.covariance import Array, eigenbasis, haar, spectrum
-from layerwise.files import atomic_path
+from layerwise.files import FileError, atomic_path, unreadable
 from layerwise.streams import generator
 from layerwise.task_settings import LinearProblem
 
@@ -55,23 +57,31 @@ def save(drawn: dict[str, Instances], path: Path) -> None:
 
 
 def load(path: Path, name: str) -> Instances:
-    """Read the instances of key ``name``. Raises ValueError when the file is not such a file, or holds
+    """Read the instances of key ``name``. Raises FileError when the file is not such a file, or holds
     others."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if f"{name}/seeds" in file:
+        with zipfile.ZipFile(path) as file:
+            if f"{name}/seeds.npy" in file.namelist():
                 return Instances(
-                    **{field.name: file[f"{name}/{field.name}"] for field in fields(Instances)}
+                    **{
+                        field.name: _array(file, f"{name}/{field.name}.npy")
+                        for field in fields(Instances)
+                    }
                 )
     except FileNotFoundError:
         raise
     except Exception as error:  # zipfile, zlib and NumPy each raise their own kind
-        raise ValueError(
-            f"{path} is not a readable instance file ({error}): delete it and run again"
-        ) from error
-    raise ValueError(
+        raise unreadable(path, "instance file", error) from error
+    raise FileError(
         f"{path} holds no instances of this run's problem and seeds: delete it and run again"
     )
+
+
+def _array(file: zipfile.ZipFile, member: str) -> Array:
+    """An array of an .npz file. Its bytes are read to the end, as np.load does not: only then does
+    zipfile compare their checksum."""
+    array: Array = np.lib.format.read_array(io.BytesIO(file.read(member)), allow_pickle=False)
+    return array
 
 
 def head(rng: np.random.Generator, d_y: int, rank: int, kappa: float) -> Array:

@@ -1,12 +1,13 @@
 """Pages of the report: tables as HTML that opens offline, and what every run's record says. No torch."""
 
 import html
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from layerwise.files import read_record
 
 STYLE = """
 body { font: 14px/1.4 sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em }
@@ -32,7 +33,7 @@ def runs_page(records: Sequence[Path]) -> str:
     versions and wall times."""
     rows, made = [], {}
     for path in records:
-        record = json.loads(path.read_text())
+        record = read_record(path)
         made[f"{record['host']}, {record['platform']}, Python {record['python']}"] = record[
             "versions"
         ]

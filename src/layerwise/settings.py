@@ -72,7 +72,9 @@ class MethodSettings(Settings):
     """An update rule, the network that it trains, and the grids of its step size and damping."""
 
     name: str
-    rule: Annotated[str, Field(pattern=r"^[a-z_]+\.[A-Za-z]+$")]  # module.Class in methods/
+    rule: Annotated[
+        str, Field(pattern=r"^[a-z][a-z0-9_]*\.[A-Za-z][A-Za-z0-9]*$")
+    ]  # module.Class in methods/
     network: Literal["plain", "whitened", "bn_input", "bn_hidden"]
     lr: Annotated[list[Positive], BeforeValidator(_as_list)]
     # Empty where the rule has no damping.

@@ -11,12 +11,14 @@ import hydra
 from omegaconf import DictConfig
 
 from layerwise.compose import CONFIG_DIR, compose_config, paths_of, settings_of
+from layerwise.files import FileError
 from layerwise.validation import ConfigError
 
 
 @hydra.main(config_path=str(CONFIG_DIR), config_name="config", version_base="1.3")
 def app(config: DictConfig) -> None:
-    """Validate, run, write. A setting that cannot be used ends with one sentence and exit code 2."""
+    """Validate, run, write. What cannot be used ends with one sentence and an exit code: 2 for a
+    setting, 1 for a file."""
     try:
         settings = settings_of(config)
         out, instances = paths_of(config)
@@ -26,6 +28,9 @@ def app(config: DictConfig) -> None:
         run_cell(settings, instances, out)
     except ConfigError as error:
         _refuse(error)
+    except FileError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
 
 
 def main() -> None:

@@ -1,3 +1,6 @@
+from layerwise.resources import reduce_mb
+
+
 rule aggregate:
     """Reduce an experiment's tables: summary, step-size selection, traces of what was selected."""
     input:
@@ -15,6 +18,10 @@ rule aggregate:
         f"{RESULTS}/{{experiment}}/benchmarks/aggregate.tsv"
     conda:
         "../envs/layerwise.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * reduce_mb(EXPERIMENTS[wildcards.experiment]),
+        runtime=lambda wildcards, attempt: attempt * 60,
     params:
         how=lambda wildcards: EXPERIMENTS[wildcards.experiment].reduction,
         folder=lambda wildcards: f"{RESULTS}/{wildcards.experiment}",

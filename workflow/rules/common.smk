@@ -29,19 +29,24 @@ def jobs_of(experiments):
 try:
     EXPERIMENTS = plan_all(config.get("experiments"), SCALE, OVERRIDES)
     JOBS = jobs_of(EXPERIMENTS)
-    AS_THEY_STAND = jobs_of(plan_all(config.get("experiments"), SCALE)) if OVERRIDES else {}
+    AS_THEY_STAND = plan_all(config.get("experiments"), SCALE) if OVERRIDES else {}
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 LABEL = results_label(SCALE, OVERRIDES)
 RESULTS = f"results{LABEL}"
 DRAWN = f"figures{LABEL}"
-# Jobs that the overrides leave alone; their tables are those of the experiments as they stand.
-UNCHANGED = {
+# What the overrides leave alone is made once, for the experiments as they stand.
+UNCHANGED_RUNS = [
+    f"{name[0]}/runs/{name[1]}-{name[2]}"
+    for name, job in jobs_of(AS_THEY_STAND).items()
+    if JOBS.get(name) == job
+]
+UNCHANGED_INSTANCES = [
     name
-    for name, job in AS_THEY_STAND.items()
-    if name in JOBS and job.content == JOBS[name].content
-}
+    for name, experiment in AS_THEY_STAND.items()
+    if EXPERIMENTS[name].instances == experiment.instances
+]
 
 FIGURE_OF = {
     figure: experiment
@@ -67,11 +72,10 @@ def job_of(wildcards):
 
 def run_tables(wildcards):
     """The run tables of an experiment, in the order of its plan."""
-    shared = f"results{results_label(SCALE, [])}"
     return [
-        f"{shared if name in UNCHANGED else RESULTS}/{name[0]}/runs/{name[1]}-{name[2]}.parquet"
-        for name in JOBS
-        if name[0] == wildcards.experiment
+        f"{RESULTS}/{experiment}/runs/{method}-{part}.parquet"
+        for experiment, method, part in JOBS
+        if experiment == wildcards.experiment
     ]
 
 
@@ -101,14 +105,6 @@ def task_of_figure(wildcards):
     return FIGURE_OF[wildcards.figure].task.replace("_", " ").capitalize()
 
 
-if UNCHANGED:
+if UNCHANGED_RUNS or UNCHANGED_INSTANCES:
 
-    module as_they_stand:
-        snakefile:
-            "../../Snakefile"
-        config:
-            config | {"overrides": []}
-
-    use rule instances from as_they_stand as unchanged_instances
-
-    use rule simulate from as_they_stand as unchanged_simulate
+    include: "reuse.smk"

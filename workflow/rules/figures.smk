@@ -19,6 +19,10 @@ rule figure:
         f"{RESULTS}/benchmarks/figure_{{figure}}.tsv"
     conda:
         "../envs/layerwise.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * 2000,
+        runtime=lambda wildcards, attempt: attempt * 10,
     params:
         labels=lambda wildcards: canonical(FIGURE_OF[wildcards.figure].labels),
         caption=lambda wildcards: FIGURE_OF[wildcards.figure].summary,

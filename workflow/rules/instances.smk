@@ -1,3 +1,6 @@
+from layerwise.resources import instances_mb
+
+
 rule instances:
     """Draw ground truths and initial weights of an experiment's problems, shared by all its methods."""
     input:
@@ -11,6 +14,10 @@ rule instances:
         f"{RESULTS}/{{experiment}}/benchmarks/instances.tsv"
     conda:
         "../envs/layerwise.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * instances_mb(EXPERIMENTS[wildcards.experiment]),
+        runtime=lambda wildcards, attempt: attempt * 10,
     params:
         problems=lambda wildcards: EXPERIMENTS[wildcards.experiment].instances,
     shell:

@@ -1,3 +1,6 @@
+from layerwise.resources import simulate_mb, simulate_minutes
+
+
 rule simulate:
     """Train a method on problems: seeds, step sizes and damping values in one tensor program each."""
     input:
@@ -18,6 +21,9 @@ rule simulate:
     conda:
         "../envs/layerwise.yaml"
     threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * simulate_mb(job_of(wildcards)),
+        runtime=lambda wildcards, attempt: attempt * simulate_minutes(job_of(wildcards)),
     params:
         job=lambda wildcards: job_of(wildcards).content,
     shell:

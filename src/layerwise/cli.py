@@ -1,0 +1,124 @@
+"""The `layerwise` command: what there is, what would run, running it, and a new method."""
+
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+
+from layerwise.catalogue import KINDS, catalogue
+from layerwise.explain import described, due_lines, earlier_runs, time_line
+from layerwise.pipeline import INTERRUPTED, PROJECT, Request, due
+from layerwise.pipeline import reproduce as run_pipeline
+from layerwise.scaffold import new_method
+from layerwise.validation import ConfigError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="A bench for layer-wise preconditioning and feature learning.",
+)
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[EXPERIMENT|OVERRIDE]...",
+        help="Experiments (all if none is named), and overrides in Hydra's grammar: task.KEY=VALUE, "
+        "method.NAME.KEY=VALUE, seeds=N, +method=NAME.",
+        show_default=False,
+    ),
+]
+Scale = Annotated[str, typer.Option(help="How much is run: a file of config/scale.")]
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str | None, typer.Argument(help=f"One of {', '.join(KINDS)}.")] = None,
+) -> None:
+    """List experiments, figures, methods, tasks and scales, with a line on each."""
+    for shown in KINDS if kind is None else [kind]:
+        entries = catalogue(shown)
+        width = max(map(len, entries))
+        typer.echo(shown)
+        for name, text in entries.items():
+            typer.echo(f"  {name:<{width}}  {text}")
+
+
+@app.command()
+def explain(words: Words = None, scale: Scale = "paper") -> None:
+    """Say what experiments would run: configuration, size, what is due and why, and for how long."""
+    request = _request(words, scale)
+    plans = request.plans()
+    for planned in plans.values():
+        typer.echo("\n".join([*described(planned), ""]))
+    try:
+        jobs = due(request)
+    except subprocess.CalledProcessError as error:
+        typer.echo(error.stdout, err=True)
+        raise typer.Exit(error.returncode) from None
+    typer.echo("\n".join([*due_lines(jobs), time_line(jobs, plans, earlier_runs())]))
+
+
+@app.command()
+def reproduce(
+    context: typer.Context,
+    words: Words = None,
+    scale: Scale = "paper",
+    cores: Annotated[
+        int | None, typer.Option(min=1, help="CPUs to use.", show_default="all of them")
+    ] = None,
+) -> None:
+    """Run experiments as far as they are due, and draw their figures.
+
+    What stands after -- goes to Snakemake, as in `layerwise reproduce -- --dry-run`.
+    """
+    request = _request(words, scale)
+    request.plans()  # refuses what cannot be used
+    if any(option.startswith("--configfile") for option in context.obj):
+        raise ConfigError("--configfile is not allowed after --: allowed are overrides before it")
+    typer.echo(f"Results: results{request.label}, figures: figures{request.label}", err=True)
+    code = run_pipeline(request, ["--cores", str(cores or "all"), *context.obj])
+    if code == INTERRUPTED:
+        typer.echo("Interrupted: the same command goes on from here.", err=True)
+    raise typer.Exit(code)
+
+
+@app.command("new-method")
+def new_method_(
+    name: Annotated[str, typer.Argument(help="Lower-case letters, digits and _.")],
+    optimizer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH", help="A torch.optim.Optimizer class, as in torch.optim.AdamW."
+        ),
+    ] = None,
+) -> None:
+    """Write the files of a new method: its configuration and, without --optimizer, its rule."""
+    for path in new_method(name, optimizer):
+        typer.echo(f"wrote {path.relative_to(PROJECT)}")
+    typer.echo(
+        f"next: edit them, then `layerwise reproduce +method={name}`; see docs/new_method.md"
+    )
+
+
+def _request(words: list[str] | None, scale: str) -> Request:
+    """Words with a = are overrides, the others experiments."""
+    experiments = tuple(word for word in words or () if "=" not in word)
+    return Request(experiments, scale, tuple(word for word in words or () if "=" in word))
+
+
+def main() -> None:
+    """Run the command. A setting that cannot be used ends it with one sentence and exit code 2."""
+    words, snakemake_options = sys.argv[1:], []
+    if "--" in words:
+        cut = words.index("--")
+        words, snakemake_options = words[:cut], words[cut + 1 :]
+    try:
+        app(words, obj=snakemake_options)
+    except ConfigError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Files that `layerwise new-method` starts a method from."""
