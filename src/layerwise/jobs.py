@@ -18,6 +18,8 @@ def job_log(path: Path) -> Iterator[None]:
     with path.open("w") as log, redirect_stderr(log):
         try:
             yield
+        except KeyboardInterrupt:
+            sys.exit(130)  # as a shell says of Ctrl-C; the pipeline says the rest
         except Exception as error:
             traceback.print_exc()
             print(f"error: {' '.join(str(error).split())} (log: {path})", file=sys.__stderr__)
