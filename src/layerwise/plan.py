@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from layerwise.compose import PATH_KEYS, check_option, compose_experiment, options
@@ -81,7 +82,7 @@ class ExperimentPlan:
                 jobs[method, part] = Job(method, tuple(own[start : start + cells_per_job]))
         return jobs
 
-    @property
+    @cached_property
     def instances(self) -> str:
         """Canonical JSON of the distinct instances that the cells share; [] where a run draws its own."""
         distinct = {

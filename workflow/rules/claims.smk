@@ -14,6 +14,10 @@ rule claims:
         f"{RESULTS}/benchmarks/claims.tsv"
     conda:
         "../envs/layerwise.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * 2000,
+        runtime=lambda wildcards, attempt: attempt * 10,
     shell:
         "python scripts/claims.py {input.tables:q} --csv {output.csv:q}"
         " --readable {output.readable:q} --report {output.page:q} --log {log:q}"
@@ -36,5 +40,9 @@ rule runs_page:
         f"{RESULTS}/benchmarks/runs_page.tsv"
     conda:
         "../envs/layerwise.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * 2000,
+        runtime=lambda wildcards, attempt: attempt * 10,
     shell:
         "python scripts/runs_page.py {input.records:q} --out {output:q} --log {log:q}"
