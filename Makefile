@@ -6,6 +6,8 @@ CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 # Further arguments: make test PYTEST_ARGS="-k kfac -n 2"
 PYTEST_ARGS ?=
 SNAKEMAKE_ARGS ?=
+# make bench BENCH_ARGS=--pipeline
+BENCH_ARGS ?=
 # The pictures that the README shows.
 GALLERY := head_to_head condition_grid contraction one_step_alignment single_index_learning step_size basis batch_norm modern_optimizers
 
@@ -14,7 +16,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # Shell rules of the workflow find `python` here.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help reproduce quick gallery test test-slow test-slurm lint clean
+.PHONY: help reproduce quick gallery test test-slow test-slurm lint bench clean
 
 help:
 	@echo "make reproduce   every table and figure at full scale, the claims, and report.html"
@@ -24,6 +26,7 @@ help:
 	@echo "make test-slow   the slow tests"
 	@echo "make test-slurm  the pipeline on a Slurm of one node, against the same without (root on Debian)"
 	@echo "make lint        style, types, import contracts and the workflow's own lint"
+	@echo "make bench       times of the engines, their scaling and their floor, in minutes"
 	@echo "make clean       remove results, new figures, caches and .venv"
 	@echo "CORES=$(CORES) is how many CPUs a workflow may use; PYTHON=$(PYTHON) builds .venv."
 
@@ -37,9 +40,9 @@ quick: .venv/runtime.stamp
 # The README's pictures are copies of what reproduce drew.
 gallery: reproduce
 	mkdir -p figures/gallery
-	cp $(addprefix figures/,$(addsuffix .png,$(GALLERY))) figures/gallery/
+	$(BIN)/python scripts/gallery.py $(addprefix figures/,$(addsuffix .png,$(GALLERY))) \
+	  --folder figures/gallery --claims results/claims.csv --readme README.md
 	cp figures/claims.md figures/gallery/
-	$(BIN)/python scripts/update_readme.py results/claims.csv README.md
 
 test: .venv/dev.stamp
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
@@ -57,6 +60,9 @@ lint: .venv/dev.stamp
 	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+
+bench: .venv/runtime.stamp
+	$(BIN)/python scripts/bench.py $(BENCH_ARGS)
 
 # An older .venv is updated in place. The build backend is the pinned setuptools, so that the
 # editable install fetches nothing.

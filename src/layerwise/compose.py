@@ -127,14 +127,18 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
     try:
         with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
             return compose("config", list(overrides))
-    except (HydraException, OmegaConfBaseException) as error:
+    except Exception as error:  # of a strange override Hydra also raises ValueError, TypeError, …
         raise ConfigError(_explain(overrides, error)) from None
 
 
 def settings_of(config: DictConfig) -> RunSettings:
     """Validate the composed configuration of a single run."""
-    content: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    content["method"].pop("label")  # style: only figures use it
+    try:
+        content: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error)) from None
+    if isinstance(content.get("method"), dict):
+        content["method"].pop("label", None)  # style: only figures use it
     return run_settings({key: content[key] for key in content if key not in PATH_KEYS})
 
 
@@ -150,8 +154,10 @@ def paths_of(config: DictConfig) -> tuple[Path, Path | None]:
 
 
 def _check_options(overrides: Sequence[str]) -> None:
-    """Refuse an unknown option of a group."""
+    """Refuse an unknown option of a group, and resolvers, which could read the environment."""
     for override in overrides:
+        if re.search(r"\$\{.*:", override, re.DOTALL):
+            raise ConfigError(f"the override {override!r} is not allowed: it calls a resolver")
         match = re.fullmatch(r"\+*(\w+)(?:@[\w.]+)?=(\w+)", override)
         if match and match[1] in GROUPS:
             check_option(match[1], match[2])
@@ -174,9 +180,11 @@ def _explain(overrides: Sequence[str], error: Exception) -> str:
             return f"the override {text!r} is not allowed: it is not of Hydra's form key=value"
         key, known = override.key_or_group, _known_keys(overrides)
         if known and not _is_group(text) and key not in known:
-            value = override.get_value_element_as_str()
+            value = text.partition("=")[2]
             return f"{key} = {value} is not allowed: there is no such key{nearest(key, known)}"
-    return " ".join(str(error).split())
+    return (
+        str(error) or f"the overrides {list(overrides)} are not allowed: Hydra cannot compose them"
+    )
 
 
 def _known_keys(overrides: Sequence[str]) -> list[str]:
@@ -185,7 +193,7 @@ def _known_keys(overrides: Sequence[str]) -> list[str]:
     try:
         with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
             return list(_keys(compose("config", groups)))
-    except (HydraException, OmegaConfBaseException):
+    except Exception:  # as in compose_config
         return []
 
 

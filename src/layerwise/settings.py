@@ -64,6 +64,9 @@ class Options(Settings):
     optimizer: Annotated[str, Field(pattern=r"^\w+(\.\w+)+$")] | None = None  # an import path
 
 
+# The largest condition number that single precision resolves.
+FLOAT32_CONDITION = 1e6
+
 # Weights of a run that Newton's dense solve takes at most: the Hessian's side.
 NEWTON_WEIGHTS = 1024
 
@@ -146,6 +149,17 @@ class RunSettings(Settings):
                 self._has_step_sizes()
         else:
             self._training_parts_fit(self.task, self.method)
+        return self
+
+    @model_validator(mode="after")
+    def _precision_suffices(self) -> Self:
+        for key in ("kappa_x", "kappa_f", "transfer_kappa_x"):
+            value = getattr(self.task, key, None)
+            if self.dtype == "float32" and value is not None and value > FLOAT32_CONDITION:
+                raise ValueError(
+                    f"task.{key} = {value} is not allowed with dtype = 'float32': at most "
+                    f"{FLOAT32_CONDITION:g}, use dtype = float64"
+                )
         return self
 
     def _training_parts_fit(self, task: SingleIndexTrainingTask, method: MethodSettings) -> None:

@@ -6,7 +6,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from layerwise.validation import NonNegative, Positive, Settings
+from layerwise.validation import Positive, Settings
+
+# Bounds within which double precision resolves a problem; settings.FLOAT32_CONDITION is single's.
+Condition = Annotated[float, Field(ge=1, le=1e12)]
+Noise = Annotated[float, Field(ge=0, le=1e6)]
 
 
 class LinearProblem(Settings):
@@ -16,11 +20,11 @@ class LinearProblem(Settings):
     d_x: Annotated[int, Field(ge=1)]
     d_y: Annotated[int, Field(ge=1)]
     rank: Annotated[int, Field(ge=1)]  # k, also the width of the network's hidden layer
-    kappa_x: Annotated[float, Field(ge=1)]  # condition number of Sigma_x
-    kappa_f: Annotated[float, Field(ge=1)]  # condition number of F*
+    kappa_x: Condition  # condition number of Sigma_x
+    kappa_f: Condition  # condition number of F*
     spectrum: Literal["log", "two_level", "power_law"]
     basis: Literal["rotated", "axis"]
-    transfer_kappa_x: Annotated[float, Field(ge=1)] | None  # None: the training task's Sigma_x
+    transfer_kappa_x: Condition | None  # None: the training task's Sigma_x
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
@@ -52,7 +56,7 @@ class LinearTask(LinearProblem):
 
     inputs: Literal["gaussian", "rademacher"]
     batch_size: Annotated[int, Field(ge=2)]  # n, samples a step
-    noise: NonNegative  # sigma, standard deviation of each output's noise
+    noise: Noise  # sigma, standard deviation of each output's noise
     n_transfer: Annotated[int, Field(ge=2)]  # samples for refitting the head on the transfer task
 
     @model_validator(mode="after")
@@ -72,12 +76,12 @@ class SingleIndexProblem(Settings):
     d: Annotated[int, Field(ge=2)]
     aspect_ratio: Positive  # gamma = d/n
     width: Annotated[int, Field(ge=2)]  # d_h
-    kappa_x: Annotated[float, Field(ge=1)]  # condition number of Sigma_x
+    kappa_x: Condition  # condition number of Sigma_x
     spectrum: Literal["log", "two_level", "power_law"]
     basis: Literal["rotated", "axis"]
     link: Literal["tanh", "relu", "erf", "linear", "he1_plus_he3"]
     activation: Literal["relu", "tanh", "erf", "linear"]
-    noise: NonNegative  # sigma_epsilon
+    noise: Noise  # sigma_epsilon
     readout_scale: Positive  # f entries are readout_scale * N(0, 1/d_h)
 
     @model_validator(mode="after")

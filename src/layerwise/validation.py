@@ -11,7 +11,12 @@ NonNegative = Annotated[float, Field(ge=0)]
 
 
 class ConfigError(ValueError):
-    """A setting that cannot be used; its text is one sentence for the person who wrote it."""
+    """A setting that cannot be used; its text is one sentence for the person who wrote it, in one line
+    and with escapes for what does not print."""
+
+    def __init__(self, text: str) -> None:
+        line = " ".join(text.split())
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
 
 
 class Settings(BaseModel):

@@ -31,6 +31,13 @@ def lines_with_bands(axes: Axes, table: pd.DataFrame, along: str, labels: dict[s
     axes.set_xscale("log")
 
 
+def label_values(axes: Axes, values: pd.Series) -> None:
+    """Ticks at a column's own values, where a log axis spans too little for decades."""
+    ticks = sorted(values.unique())
+    axes.set_xticks(ticks, [f"{value:g}" for value in ticks])
+    axes.minorticks_off()
+
+
 def over_iterations(axes: Axes, panel: pd.DataFrame, labels: dict[str, str]) -> None:
     """Lines with bands over the iterations on log axes; step 0 has no place there."""
     lines_with_bands(axes, panel[panel["step"] > 0], "step", labels)

@@ -40,8 +40,8 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
         for axes, size in zip(row, sizes, strict=True):
             own = drawn[(drawn["method"] == method) & (drawn["batch_size"] == size)]
             image = _map(axes, own, norm)
-            axes.set_title(f"{labels[method]}, n = {size:g}")
-        row[0].set_ylabel(r"damping $\lambda$")
+            axes.set_title(f"n = {size:g}")
+        row[0].set_ylabel(labels[method] + "\n" + r"damping $\lambda$")
     for axes in grid[-1]:
         axes.set_xlabel("step size")
     upper.colorbar(image, ax=grid, label="subspace distance at the end", shrink=0.8)

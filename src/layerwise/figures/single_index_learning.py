@@ -35,6 +35,7 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
     for row, (metric, name) in zip(grid, METRICS.items(), strict=True):
         for axes, (along, table) in zip(row, shown.items(), strict=True):
             panels.lines_with_bands(axes, table[table["metric"] == metric], along, labels)
+            panels.label_values(axes, table[along])
         row[0].set_ylabel(name)
     grid[0, 0].set_ylim(0, 1.03)
     for axes, along in zip(grid[-1], shown, strict=True):

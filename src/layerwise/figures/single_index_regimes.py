@@ -28,6 +28,7 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
             here = (drawn["layers"] == layers) & (drawn["samples"] == samples)
             panel = drawn[here & (drawn["metric"] == metric) & (drawn["step"] > 0)]
             panels.lines_with_bands(axes, panel, "step", labels)
+            panels.label_values(axes, panel["step"])
             axes.set_title(f"{LAYERS[layers]}, {samples} samples")
         row[0].set_ylabel(name)
     for axes in grid[-1]:

@@ -1,0 +1,40 @@
+"""How close the moment engine is to the machine's limit: timings, as tables. docs/speed.md explains."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from layerwise.benchmark import engines, floor, scaling
+from layerwise.benchmark.sizes import Sizes
+from layerwise.files import environment, write_json
+from layerwise.records import write_table
+
+
+def run(sizes: Sizes, device: str, folder: Path) -> dict[str, pd.DataFrame]:
+    """Measure engines, scaling and floor for each number of threads; write each table to ``folder`` as
+    CSV, and machine.json beside them.
+
+    On a GPU the number of the host's threads stays at one.
+    """
+    counts = [1] if device == "cuda" else [n for n in sizes.threads if n <= (os.cpu_count() or 1)]
+    measured: dict[str, list[pd.DataFrame]] = {}
+    for threads in counts:
+        torch.set_num_threads(threads)
+        for name, table in _tables(sizes, threads, device):
+            measured.setdefault(name, []).append(table)
+    tables = {name: pd.concat(parts, ignore_index=True) for name, parts in measured.items()}
+    for name, table in tables.items():
+        write_table(table, folder / f"{name}.csv")
+    gpu = torch.cuda.get_device_name() if device == "cuda" else None
+    write_json(environment() | {"cpus": os.cpu_count(), "gpu": gpu}, folder / "machine.json")
+    return tables
+
+
+def _tables(sizes: Sizes, threads: int, device: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    yield "engines", engines.measure(sizes, threads, device)
+    yield "scaling", scaling.measure(sizes, threads, device)
+    for dtype in ("float64", "float32"):
+        yield "floor", floor.measure(sizes, threads, device, dtype)

@@ -1,0 +1,49 @@
+"""The time of the moment engine's step against each size of the work, the others held."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from layerwise.benchmark.sizes import AXES, Sizes, changed, configured
+from layerwise.benchmark.step import moment_step
+from layerwise.benchmark.timing import clock_of, interleaved, row
+from layerwise.settings import RunSettings
+from layerwise.task_settings import LinearTask
+
+SCALED = ("sgd", "kfac")
+
+
+def measure(sizes: Sizes, threads: int, device: str) -> pd.DataFrame:
+    """Seconds of a step; ``relative`` is the axis's value by the one that the other axes hold."""
+    bases = {method: configured(sizes, method, f"device={device}") for method in SCALED}
+    rows: list[dict[str, Any]] = []
+    for axis, values in sizes.axes.items():
+        works = {
+            (method, value): moment_step(changed(base, AXES[axis], _setting(axis, value)))
+            for method, base in bases.items()
+            for value in values
+        }
+        seconds = interleaved(works, sizes.rounds, sizes.least_seconds, clock_of(device))
+        for (method, value), taken in seconds.items():
+            keys = {"method": method, "axis": axis, "value": value}
+            keys |= {"relative": value / held(axis, bases[method]), "dtype": "float64"}
+            keys |= {"device": device, "threads": threads, "rounds": sizes.rounds}
+            rows.append(row(keys, "step", taken, "s"))
+    return pd.DataFrame(rows)
+
+
+def held(axis: str, settings: RunSettings) -> int:
+    """The size along an axis."""
+    assert isinstance(settings.task, LinearTask)
+    values = {
+        "n": settings.task.batch_size,
+        "d_x": settings.task.d_x,
+        "seeds": len(settings.seeds),
+        "step sizes": len(settings.method.lr),
+    }
+    return values[axis]
+
+
+def _setting(axis: str, value: int) -> int | list[float]:
+    return np.geomspace(0.01, 0.1, value).tolist() if axis == "step sizes" else value

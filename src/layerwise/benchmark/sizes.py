@@ -1,0 +1,67 @@
+"""How large a benchmark is, and the settings of the runs that it times."""
+
+from dataclasses import dataclass
+
+from layerwise.compose import compose_config, settings_of
+from layerwise.settings import RunSettings, run_settings
+
+METHODS = ("sgd", "adam", "kfac")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """``overrides`` change the configuration's own problem and grids, in Hydra's grammar."""
+
+    overrides: tuple[str, ...]
+    steps: int  # of the plain loop and of the moment engine
+    raw_steps: int  # where the raw batches of all seeds are drawn, which takes longer
+    axes: dict[str, tuple[int, ...]]  # values of each of AXES
+    threads: tuple[int, ...]
+    rounds: int
+    least_seconds: float  # that a timing takes; a shorter work is repeated
+
+
+# What the scaling curves vary, and the key behind it.
+AXES = {"n": "task.batch_size", "d_x": "task.d_x", "seeds": "seeds", "step sizes": "method.lr"}
+
+FULL = Sizes(
+    overrides=("task.kappa_x=100", "seeds=16", "record_every=10"),
+    steps=150,
+    raw_steps=30,
+    axes={
+        "n": (100, 1_000, 10_000, 100_000, 1_000_000),
+        "d_x": (50, 100, 200, 400, 800),
+        "seeds": (1, 2, 4, 8, 16, 32, 64, 128),
+        "step sizes": (1, 2, 4, 8, 16, 32),
+    },
+    threads=(1, 2),
+    rounds=5,
+    least_seconds=0.02,
+)
+# To see that it runs: its times say nothing.
+QUICK = Sizes(
+    overrides=("task.d_x=8", "task.d_y=5", "task.rank=3", "task.batch_size=64", "seeds=2",
+               "record_every=2"),
+    steps=4,
+    raw_steps=2,
+    axes={"n": (16, 64), "d_x": (6, 8), "seeds": (1, 2), "step sizes": (1, 2)},
+    threads=(1,),
+    rounds=2,
+    least_seconds=0.0,
+)  # fmt: skip
+
+
+def configured(sizes: Sizes, method: str, *overrides: str) -> RunSettings:
+    """The validated settings of a method's runs. Raises ConfigError with one sentence."""
+    return settings_of(compose_config([f"method={method}", *sizes.overrides, *overrides]))
+
+
+def changed(settings: RunSettings, key: str, value: object) -> RunSettings:
+    """The settings with another value of a key, as validated. Raises ConfigError with one sentence."""
+    content = settings.model_dump()
+    part = content
+    *above, last = key.split(".")
+    for name in above:
+        part = part[name]
+    part[last] = value
+    return run_settings(content)
