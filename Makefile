@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
-# Further arguments: make test PYTEST_ARGS="-k kfac -n 2"
+# Further arguments: make test PYTEST_ARGS="-k kfac"
 PYTEST_ARGS ?=
 SNAKEMAKE_ARGS ?=
 # make bench BENCH_ARGS=--pipeline
@@ -45,7 +45,7 @@ gallery: reproduce
 	cp figures/claims.md figures/gallery/
 
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n $(CORES) --dist loadfile $(PYTEST_ARGS)
 
 test-slow: .venv/dev.stamp
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
