@@ -128,3 +128,11 @@ def test_an_added_method_joins_the_experiments_that_can_have_it():
 def test_overrides_that_cannot_be_used_are_refused(override, sentence):
     with pytest.raises(ConfigError, match=sentence):
         plan("contraction", "quick", [override])
+
+
+@pytest.mark.parametrize("word", ["task.spectrum=${oc.env:SECRET}", "seeds=${oc.env:SECRET}"])
+def test_the_environment_is_not_read(word, monkeypatch):
+    monkeypatch.setenv("SECRET", "hidden value")
+    with pytest.raises(ConfigError, match="it calls a resolver") as refused:
+        plan("contraction", "quick", (word,))
+    assert "hidden value" not in str(refused.value)

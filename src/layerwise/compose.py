@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from yaml import YAMLError
 
-from layerwise.overrides import Change, Overrides, spelled
+from layerwise.overrides import Change, Overrides, refuse_resolvers, spelled
 from layerwise.settings import RunSettings, run_settings
 from layerwise.validation import ConfigError, nearest
 
@@ -154,10 +154,9 @@ def paths_of(config: DictConfig) -> tuple[Path, Path | None]:
 
 
 def _check_options(overrides: Sequence[str]) -> None:
-    """Refuse an unknown option of a group, and resolvers, which could read the environment."""
+    """Refuse an unknown option of a group, and resolvers."""
+    refuse_resolvers(overrides)
     for override in overrides:
-        if re.search(r"\$\{.*:", override, re.DOTALL):
-            raise ConfigError(f"the override {override!r} is not allowed: it calls a resolver")
         match = re.fullmatch(r"\+*(\w+)(?:@[\w.]+)?=(\w+)", override)
         if match and match[1] in GROUPS:
             check_option(match[1], match[2])

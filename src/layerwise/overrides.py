@@ -4,6 +4,7 @@ Beside Hydra's keys, ``method.NAME.key`` is a method's setting and ``+method=NAM
 experiments.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -68,8 +69,16 @@ def spelled(key: str) -> str:
     return key.replace("methods.", "method.", 1) if key.startswith("methods.") else key
 
 
+def refuse_resolvers(texts: Sequence[str]) -> None:
+    """Raise ConfigError for an override that calls a resolver, which could read the environment."""
+    for text in texts:
+        if re.search(r"\$\{.*:", text, re.DOTALL):
+            raise ConfigError(f"the override {text!r} is not allowed: it calls a resolver")
+
+
 def read(texts: Sequence[str]) -> Overrides:
     """Parse overrides. Raises ConfigError with one sentence."""
+    refuse_resolvers(texts)
     changes, methods, task = [], [], None
     for override in map(_parsed, texts):
         key, text = override.key_or_group, override.get_value_element_as_str()
