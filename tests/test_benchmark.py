@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from helpers import assert_close, population, random_weights
-from layerwise.benchmark import floor, pipeline, plain
+from layerwise.benchmark import engines, floor, pipeline, plain
 from layerwise.benchmark.plain import PlainLoop
 from layerwise.benchmark.sizes import METHODS, QUICK, changed, configured
 from layerwise.benchmark.timing import Spread, interleaved
@@ -146,6 +146,21 @@ def test_triangular_shares_count_what_is_not_zero(d: int, r: int) -> None:
     assert floor.triangular_shares(d, r) == pytest.approx(expected)
 
 
+def test_a_part_of_the_runs_stands_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where every contender takes a second, a step of all runs is that by its steps, as often as its
+    runs go into all of them."""
+    monkeypatch.setattr(
+        engines, "interleaved", lambda works, *rest: {key: np.ones(QUICK.rounds) for key in works}
+    )
+    table = engines.measure(QUICK, 1, "cpu")
+    own = table[table["method"] == "sgd"].set_index(["engine", "dtype", "unit"])["median"]
+    seeds, lrs = 2, len(configured(QUICK, "sgd").method.lr)
+    assert own["plain", "float32", "s"] == seeds * lrs / QUICK.steps
+    assert own["plain, batched over seeds", "float32", "s"] == lrs / QUICK.raw_steps
+    assert own["batches", "float64", "s"] == 1 / QUICK.raw_steps
+    assert own["moments", "float64", "1"] == seeds * lrs
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which a quick run of the script wrote its results and figures."""
@@ -171,9 +186,9 @@ def test_tables_have_their_columns(written: Path, name: str) -> None:
 
 def test_each_contender_and_size_has_a_line(written: Path) -> None:
     folder = written / "results" / "quick" / "benchmarks"
-    engines, scaling = (pd.read_csv(folder / f"{name}.csv") for name in ("engines", "scaling"))
-    assert engines.groupby("method").size().to_dict() == dict.fromkeys(METHODS, 6 * 2)
-    plain_loop = engines[(engines["engine"] == "plain") & (engines["unit"] == "1")]
+    loops, scaling = (pd.read_csv(folder / f"{name}.csv") for name in ("engines", "scaling"))
+    assert loops.groupby("method").size().to_dict() == dict.fromkeys(METHODS, 6 * 2)
+    plain_loop = loops[(loops["engine"] == "plain") & (loops["unit"] == "1")]
     assert (plain_loop["median"] == 1.0).all()
     assert scaling.groupby("axis").size().to_dict() == dict.fromkeys(QUICK.axes, 2 * 2)
     own = scaling[scaling["axis"] == "n"].set_index("value")["relative"]
