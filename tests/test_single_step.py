@@ -252,7 +252,17 @@ def test_a_step_of_kfac_helps_more_than_one_of_sgd():
     assert best["kfac"] < best["sgd"] < random_features
 
 
-@pytest.mark.parametrize("method", METHODS)
+def test_spectral_descent_has_one_singular_value_and_descends_by_the_nuclear_norm():
+    step = begin("spectral")
+    change, descent = step.change(0.0), begin("sgd").change(0.0)
+    assert_close(
+        torch.linalg.svdvals(change), torch.ones(min(change.shape), dtype=change.dtype), 1e-10
+    )
+    assert_close((change * descent).sum(), torch.linalg.matrix_norm(descent, "nuc"), 1e-10)
+
+
+# All of spectral descent's singular values are equal: no vector is its top one.
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "spectral"])
 def test_spike(method):
     damping = 0.1 if METHODS[method].takes_damping else 0.0
     found = spike(SMALL, method, damping, 2.0, 0, count=4)

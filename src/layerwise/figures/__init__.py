@@ -8,6 +8,7 @@ import importlib
 from pathlib import Path
 
 import matplotlib as mpl
+from matplotlib import pyplot as plt
 
 from layerwise.figures.style import RC
 from layerwise.files import atomic_path
@@ -24,4 +25,5 @@ def render(name: str, paths: list[Path], labels: dict[str, str], out: Path) -> N
         for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", None)):
             with atomic_path(out.with_suffix(suffix)) as temporary:
                 figure.savefig(temporary, metadata=metadata)
+        plt.close(figure)
     write_table(drawn, out.with_suffix(".csv"))
