@@ -69,6 +69,8 @@ def test_captions_say_what_was_run() -> None:
         assert "16 seeds" in summary and "{" not in summary
     assert "smallest training loss on average" in plan("batch_norm", "paper").summary
     assert "kappa_x" not in plan("transfer", "paper").summary.split(";")[0]
+    # Only some of its problems vary the layers; the others' value is not what all share.
+    assert "layers" not in plan("single_index_regimes", "paper").summary.split(";")[0]
 
 
 def test_step_sizes_span_two_decades_where_one_is_selected() -> None:

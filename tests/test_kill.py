@@ -13,8 +13,8 @@ import pandas as pd
 import psutil
 import pytest
 
+from checkout import Checkout
 from layerwise.records import read_table
-from test_pipeline import Checkout
 
 pytestmark = pytest.mark.slow
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)

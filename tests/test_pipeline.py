@@ -1,67 +1,15 @@
 """The pipeline on a copy of the project: a real small run, what reruns after which change, refusals."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from checkout import OVERRIDES, Checkout, only
 from layerwise.records import RUN_COLUMNS
-
-ROOT = Path(__file__).parents[1]
-OVERRIDES = """
-scale: quick
-experiments: [contraction]
-overrides: ["seeds=2", "steps=20", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32"]
-"""
-
-
-class Checkout:
-    """A copy of the project in a path with a space and a letter beyond ASCII."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "a çopy"
-        for name in ("config", "workflow", "scripts", "src"):
-            ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
-            shutil.copytree(ROOT / name, self.folder / name, ignore=ignore)
-        shutil.copy(ROOT / "Snakefile", self.folder)
-        (self.folder / "small.yaml").write_text(OVERRIDES)
-
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = os.environ | {
-            "PYTHONPATH": str(self.folder / "src"),
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        }
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-        return subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True
-        )
-
-    def small(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.snakemake("--configfile", "small.yaml", *arguments)
-
-    def due(self) -> Counter[str]:
-        """The jobs of a dry run: rule name, with the method for simulations."""
-        done = self.small("--dry-run")
-        assert done.returncode == 0, done.stdout + done.stderr
-        text = done.stdout + done.stderr
-        simulated = re.findall(r"wildcards: experiment=\w+, method=(\w+), part=0", text)
-        rules = Counter(re.findall(r"^(?:local)?rule (\w+):", text, re.MULTILINE))
-        rules.update({f"simulate {method}": n for method, n in Counter(simulated).items()})
-        rules.pop("simulate", None)
-        return rules
-
-    def edit(self, path: str, old: str, new: str) -> None:
-        file = self.folder / path
-        text = file.read_text()
-        assert old in text
-        file.write_text(text.replace(old, new))
 
 
 @pytest.fixture(scope="module")
@@ -86,11 +34,6 @@ def checkout(finished: Checkout) -> Checkout:
     for path, content in before.items():
         if path.read_bytes() != content:
             path.write_bytes(content)
-
-
-def only(folder: Path, pattern: str) -> Path:
-    (path,) = folder.glob(pattern)
-    return path
 
 
 def test_small_run_leaves_every_result(finished: Checkout) -> None:

@@ -1,8 +1,6 @@
 """The Slurm profile without a Slurm: what jobs ask for, what shares a job, what a larger grid costs."""
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,24 +8,20 @@ from pathlib import Path
 import pytest
 import yaml
 
+from checkout import ROOT, Checkout
 from layerwise.plan import plan
 from layerwise.resources import MATRICES, ROW_BYTES, START_MB, simulate_mb
 from layerwise.training import record_steps
 
-ROOT = Path(__file__).parents[1]
 # A job's name, and what it asks for, as Snakemake prints them.
 JOB = re.compile(r"^ *(?:local)?rule (\w+):$.*?^ *resources: (.*?)$", re.MULTILINE | re.DOTALL)
 
 
-class Checkout:
-    """A copy of the project that is run with the Slurm profile's settings, but on this machine."""
+class ClusterCheckout(Checkout):
+    """A copy that is run with the Slurm profile's settings, but on this machine."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        for name in ("config", "workflow", "scripts", "src"):
-            ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
-            shutil.copytree(ROOT / name, folder / name, ignore=ignore)
-        shutil.copy(ROOT / "Snakefile", folder)
+        super().__init__(folder)
         profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
         # Without default-resources a rule that asks for nothing shows.
         ours = {
@@ -35,23 +29,17 @@ class Checkout:
             for key, value in profile.items()
             if not key.startswith("slurm-") and key not in ("executor", "default-resources")
         }
-        (folder / "profile.yaml").write_text(yaml.safe_dump(ours))
+        (self.folder / "profile.yaml").write_text(yaml.safe_dump(ours))
 
-    def snakemake(self, *arguments: str) -> str:
-        environment = os.environ | {
-            "PYTHONPATH": str(self.folder / "src"),
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        }
-        command = [sys.executable, "-m", "snakemake", "--profile", "profile.yaml", *arguments]
-        done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True
-        )
+    def said(self, *arguments: str) -> str:
+        """All that Snakemake says."""
+        done = self.run("--profile", "profile.yaml", *arguments)
         return done.stdout + done.stderr
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
-    return Checkout(tmp_path / "copy")
+def checkout(tmp_path: Path) -> ClusterCheckout:
+    return ClusterCheckout(tmp_path)
 
 
 def asked(output: str) -> list[tuple[str, int, int]]:
@@ -66,8 +54,8 @@ def asked(output: str) -> list[tuple[str, int, int]]:
     ]
 
 
-def test_jobs_ask_for_memory_and_time_and_small_ones_share(checkout: Checkout) -> None:
-    output = checkout.snakemake(
+def test_jobs_ask_for_memory_and_time_and_small_ones_share(checkout: ClusterCheckout) -> None:
+    output = checkout.said(
         "--dry-run",
         "--config",
         "scale=quick",
@@ -85,9 +73,9 @@ def test_jobs_ask_for_memory_and_time_and_small_ones_share(checkout: Checkout) -
     assert not re.search(r"^rule (instances|aggregate|collect|figure):", output, re.MULTILINE)
 
 
-def test_a_failed_job_asks_for_more(checkout: Checkout) -> None:
+def test_a_failed_job_asks_for_more(checkout: ClusterCheckout) -> None:
     (checkout.folder / "scripts/simulate.py").write_text("raise SystemExit(1)\n")
-    output = checkout.snakemake(
+    output = checkout.said(
         "results/quick/contraction/runs/kfac-0.parquet",
         "--config",
         "scale=quick",

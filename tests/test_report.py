@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from test_pipeline import Checkout
+from checkout import Checkout
 
 pytestmark = pytest.mark.slow
 

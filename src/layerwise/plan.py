@@ -101,10 +101,11 @@ class ExperimentPlan:
     def summary(self) -> str:
         """What was run, in words, for captions."""
         first = self.cells[0]
+        varied = {key for cell in self.cells for key in cell.varied}
         shared = {
             key: value
             for key, value in first.settings.task.model_dump().items()
-            if value is not None and key not in first.varied
+            if value is not None and key not in varied
         }
         return self.experiment.described(shared, first.settings.steps, len(first.settings.seeds))
 

@@ -144,8 +144,24 @@ def draw_sample(
 
     Fewer samples of a stream are the first of more.
     """
-    normal = generator(f"index inputs, {purpose}", seed).standard_normal((n, problem.d))
-    noise = generator(f"index noise, {purpose}", seed).standard_normal(n)
+    return next_sample(problem, instance, n, *sample_streams(purpose, seed))
+
+
+def sample_streams(purpose: str, seed: int) -> tuple[np.random.Generator, np.random.Generator]:
+    """The streams of a sample's inputs and of its noise."""
+    return generator(f"index inputs, {purpose}", seed), generator(f"index noise, {purpose}", seed)
+
+
+def next_sample(
+    problem: OneStepProblem,
+    instance: Instance,
+    n: int,
+    inputs_stream: np.random.Generator,
+    noise_stream: np.random.Generator,
+) -> Sample:
+    """The next n samples of two streams, their inputs in the eigenbasis of Sigma_x."""
+    normal = inputs_stream.standard_normal((n, problem.d))
+    noise = noise_stream.standard_normal(n)
     inputs = torch.as_tensor(normal).to(instance.eigenvalues).mul_(instance.eigenvalues.sqrt())
     index = inputs @ instance.to_eigenbasis(instance.direction)
     clean = torch.as_tensor(named(problem.link)(index.cpu().numpy())).to(inputs)

@@ -19,12 +19,12 @@ from layerwise.single_index import (
     Inputs,
     Instance,
     OneStepProblem,
+    next_sample,
     raw_inputs,
+    sample_streams,
     standardised_inputs,
     whitened_inputs,
 )
-from layerwise.streams import generator
-from layerwise.theory.links import named
 
 
 class Architecture(NamedTuple):
@@ -83,8 +83,7 @@ class Batches:
         fresh: bool,
     ) -> None:
         self._problem, self._architecture, self._instances = problem, architecture, instances
-        self._inputs = [generator("index inputs, step", seed) for seed in seeds]
-        self._noise = [generator("index noise, step", seed) for seed in seeds]
+        self._streams = [sample_streams("step", seed) for seed in seeds]
         self._fixed = None if fresh else self._draw()
 
     def next(self) -> Batch:
@@ -99,14 +98,9 @@ class Batches:
     def _draw_seed(self, place: int) -> tuple[Tensor, Tensor]:
         """x (n, d) as the first layer gets it, and y (n,)."""
         problem, instance = self._problem, self._instances[place]
-        normal = self._inputs[place].standard_normal((problem.n, problem.d))
-        noise = self._noise[place].standard_normal(problem.n)
-        drawn = torch.as_tensor(normal).to(instance.eigenvalues).mul_(instance.eigenvalues.sqrt())
-        index = drawn @ instance.to_eigenbasis(instance.direction)
-        clean = torch.as_tensor(named(problem.link)(index.cpu().numpy())).to(drawn)
-        x = instance.from_eigenbasis(drawn)
-        x = reaching_first_layer(self._architecture.inputs(x, instance), x)
-        return x, clean + problem.noise * torch.as_tensor(noise).to(drawn)
+        sample = next_sample(problem, instance, problem.n, *self._streams[place])
+        x = instance.from_eigenbasis(sample.inputs)
+        return reaching_first_layer(self._architecture.inputs(x, instance), x), sample.labels
 
 
 def reaching_first_layer(inputs: Inputs, x: Tensor) -> Tensor:

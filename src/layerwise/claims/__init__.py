@@ -1,4 +1,4 @@
-"""The claims table: what the paper and the README say, measured. No torch.
+"""The claims table: what the paper says, and statements of ours, measured. No torch.
 
 A new claim is one entry in ``paper.py`` or ``ours.py``.
 """

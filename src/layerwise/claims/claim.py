@@ -59,7 +59,7 @@ class Claim:
 
     name: str
     statement: str
-    source: str  # where it is made: the paper, or this project's README
+    source: str  # where it is made: the paper, or ours
     quantity: str
     values: Callable[[Results], pd.DataFrame]
     statistic: Callable[[np.ndarray], float]

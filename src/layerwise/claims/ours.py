@@ -1,9 +1,9 @@
-"""What this project's README says of its own figures, one entry each."""
+"""Statements of ours on what the figures show, held to the same rules as the paper's, one entry each."""
 
 import numpy as np
 
 from layerwise.claims import measures
-from layerwise.claims.claim import Claim, at_least, at_most
+from layerwise.claims.claim import Bound, Claim, at_least, at_most
 from layerwise.claims.paper import flat
 from layerwise.claims.statistics import (
     along,
@@ -14,39 +14,45 @@ from layerwise.claims.statistics import (
     ratio_of_medians,
 )
 
-README = "README"
+SOURCE = "ours"
 
 
-def _input_batch_norm(basis: str) -> dict[str, object]:
-    """What both claims on input batch-norm measure."""
-    return {
-        "source": README,
-        "quantity": "average subspace distance, input batch-norm over plain SGD",
-        "values": paired(
+def _input_batch_norm(
+    name: str, statement: str, basis: str, threshold: Bound, partly: Bound
+) -> Claim:
+    """Input batch-norm against plain SGD in one basis."""
+    return Claim(
+        name=name,
+        statement=statement,
+        source=SOURCE,
+        quantity="average subspace distance, input batch-norm over plain SGD",
+        values=paired(
             "basis",
             "mean_subspace_distance",
             {"method": "bn_input_sgd", "basis": basis},
             {"method": "sgd", "basis": basis},
         ),
-        "statistic": ratio_of_medians,
-        "figure": "basis",
-    }
+        statistic=ratio_of_medians,
+        threshold=threshold,
+        partly=partly,
+        figure="basis",
+    )
 
 
 OURS = (
-    Claim(
-        name="R1 axes",
-        statement="Input batch-norm helps SGD when Σ_x lies along the axes",
-        threshold=at_most(0.8),
-        partly=at_most(0.95),
-        **_input_batch_norm("axis"),  # type: ignore[arg-type]
+    _input_batch_norm(
+        "R1 axes",
+        "Input batch-norm helps SGD when Σ_x lies along the axes",
+        "axis",
+        at_most(0.8),
+        at_most(0.95),
     ),
-    Claim(
-        name="R1 rotated",
-        statement="Input batch-norm does not help SGD when Σ_x is rotated",
-        threshold=at_least(0.95),
-        partly=at_least(0.8),
-        **_input_batch_norm("rotated"),  # type: ignore[arg-type]
+    _input_batch_norm(
+        "R1 rotated",
+        "Input batch-norm does not help SGD when Σ_x is rotated",
+        "rotated",
+        at_least(0.95),
+        at_least(0.8),
     ),
     Claim(
         name="R2",
@@ -62,7 +68,7 @@ OURS = (
     Claim(
         name="R3",
         statement="KFAC's floor falls as the square root of the batch size",
-        source=README,
+        source=SOURCE,
         quantity="log-log slope of the final subspace distance in n",
         values=along("sample_size", "kfac", "batch_size", "subspace_distance"),
         statistic=log_slope,
@@ -84,7 +90,7 @@ OURS = (
     Claim(
         name="R4 large",
         statement="With a readout of order one SGD aligns less than the formula says",
-        source=README,
+        source=SOURCE,
         quantity="mean of the formula's alignment less the update's",
         values=measures.large_readout_drop,
         statistic=difference_of_means,
@@ -96,7 +102,7 @@ OURS = (
         flat(
             f"R5 {name} {symbol}",
             f"{name}'s iterations do not depend on {symbol}",
-            README,
+            SOURCE,
             method,
             key,
             "modern_optimizers",

@@ -125,7 +125,7 @@ PAPER = (
         name="C5 linear",
         statement="With κ_x = κ_F = 1 plain SGD is fine",
         source=ABSTRACT,
-        quantity="iterations to the target, of at most 400",
+        quantity="iterations to the target",
         values=along(GRID, "sgd", "kappa_x", "steps_to_target", kappa_f=1),
         statistic=median,
         threshold=at_most(40),
