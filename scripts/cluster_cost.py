@@ -43,7 +43,7 @@ def row(experiment: str, times: int, seconds: float, cells_per_job: int) -> str:
     core_hours = (cells * seconds + jobs * (START_SECONDS + 2 * PLANNING_SECONDS * cells)) / 3600
     size = min(cells_per_job, problems)
     memory = max(
-        simulate_mb(Job(job.method, tuple(islice(cycle(job.cells), size))))
+        simulate_mb(Job(tuple(islice(cycle(job.cells), size))))
         for job in planned.jobs(cells_per_job).values()
     )
     reduction = START_MB + times * (reduce_mb(planned) - START_MB)

@@ -1,4 +1,4 @@
-"""Run a method on some of an experiment's problems: all seeds, step sizes and damping values of each."""
+"""Run methods on some of an experiment's problems: all seeds, step sizes and damping values of each."""
 
 import argparse
 import json

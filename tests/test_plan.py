@@ -28,6 +28,20 @@ def test_parts_cover_every_cell_once_and_in_order():
     assert len(parts["sgd", 0].cells) == 4
 
 
+def test_at_the_quick_scale_a_job_runs_all_methods_in_their_order():
+    overrides = ("seeds=2", "steps=3")
+    together = plan("contraction", "quick", overrides).jobs(16)
+    ((name, job),) = together.items()
+    assert name == ("all", 0)
+    methods = json.loads(job.content)
+    assert [one["settings"]["method"]["name"] for one in methods] == ["sgd", "kfac"]
+    for one in methods:
+        assert [problem["varied"]["kappa_x"] for problem in one["problems"]] == [1, 100]
+    assert job.modules == (
+        "layerwise.tasks.linear_representation", "layerwise.methods.sgd", "layerwise.methods.kfac",
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("value", [0, -1, 1.5, "many"])
 def test_parts_of_no_size_are_refused(value):
     with pytest.raises(ConfigError, match="cells_per_job = .* is not allowed"):
@@ -41,7 +55,7 @@ def test_a_methods_setting_changes_its_own_job_only():
 
 
 def test_an_axis_of_the_experiment_can_be_replaced():
-    problems = json.loads(content("task.kappa_x=[7]")["sgd", 0])["problems"]
+    problems = json.loads(content("task.kappa_x=[7]")["sgd", 0])[0]["problems"]
     assert {problem["task"]["kappa_x"] for problem in problems} == {7}
     assert {problem["varied"]["kappa_f"] for problem in problems} == {1, 10}
 

@@ -63,6 +63,7 @@ class Scale(Settings):
     entries: Annotated[int, Field(ge=1)] | None
     axis_points: Annotated[int, Field(ge=1)] | None
     lr_points: Annotated[int, Field(ge=1)] | None
+    jobs_of: Literal["method", "experiment"]  # what a simulation job runs: a method, or all methods
 
     def thinned(self, values: Sequence[Any], points: int | None) -> list[Any]:
         """Keep ``points`` values: the ends, and evenly between them."""

@@ -130,7 +130,7 @@ def time_line(due: Sequence[Due], plans: Mapping[str, ExperimentPlan], earlier: 
                 estimate = _estimate(cell.settings.model_dump(), earlier)
                 seconds += estimate or 0.0
                 if estimate is None:
-                    unknown.add(method)
+                    unknown.add(cell.settings.method.name)
     known = f"about {_duration(seconds)} of simulation on one core, by earlier runs"
     missing = f"unknown for {', '.join(sorted(unknown))}, without an earlier run"
     return "Time: " + "; ".join([known] * (seconds > 0) + [missing] * bool(unknown) or ["none"])

@@ -37,15 +37,19 @@ def runs_page(records: Sequence[Path]) -> str:
         made[f"{record['host']}, {record['platform']}, Python {record['python']}"] = record[
             "versions"
         ]
-        rows.append({"experiment": path.parents[1].name, **_job(record["cells"])})
+        methods: dict[str, list[dict[str, Any]]] = {}
+        for cell in record["cells"]:
+            methods.setdefault(cell["configuration"]["method"]["name"], []).append(cell)
+        for cells in methods.values():
+            rows.append({"experiment": path.parents[1].name, **_method(cells)})
     versions = [
         f"{where}: " + ", ".join(f"{k} {v}" for k, v in of.items()) for where, of in made.items()
     ]
     return page("What was run", [*versions, pd.DataFrame(rows)])
 
 
-def _job(cells: list[dict[str, Any]]) -> dict[str, Any]:
-    """One row for a job's cells: what they share, and their number and total time."""
+def _method(cells: list[dict[str, Any]]) -> dict[str, Any]:
+    """One row for a method's cells: what they share, and their number and total time."""
     configuration = cells[0]["configuration"]
     method = configuration["method"]
     keys = ("engine", "steps", "record_every", "stop_at", "dtype", "device")

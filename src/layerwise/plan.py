@@ -1,8 +1,8 @@
 """From an experiment's configuration to the cells and jobs of the pipeline. No torch.
 
-A cell is a method on a problem, with all seeds, step sizes and damping values. A job runs a method on
-several problems, so that its start-up does not count; its canonical JSON decides whether it is run
-again.
+A cell is a method on a problem, with all seeds, step sizes and damping values. A job runs several of a
+method's cells, so that its start-up does not count, or at a small scale those of all methods; its
+canonical JSON decides whether it is run again.
 """
 
 import hashlib
@@ -20,8 +20,10 @@ from layerwise.settings import RunSettings, run_settings
 from layerwise.task_settings import LinearTask
 from layerwise.validation import ConfigError, nearest, validate
 
-# Problems of a job, unless Snakemake's configuration says otherwise.
+# Cells of a job, unless Snakemake's configuration says otherwise.
 CELLS_PER_JOB = 16
+# The name of jobs that run all methods of an experiment.
+ALL_METHODS = "all"
 # The task that runs any method; the others know theirs.
 ANY_METHOD = "linear_representation"
 
@@ -37,50 +39,54 @@ class Cell:
 
 @dataclass(frozen=True)
 class Job:
-    """A method on some of an experiment's problems, one after the other."""
+    """Cells that run one after the other; those of a method are next to each other."""
 
-    method: str
     cells: tuple[Cell, ...]
 
     @property
     def content(self) -> str:
-        """Canonical JSON of all that affects its numbers; the cells differ in their tasks alone."""
-        shared = self.cells[0].settings.model_dump(exclude={"task"})
-        problems = [
-            {"problem": c.problem, "varied": c.varied, "task": c.settings.task.model_dump()}
-            for c in self.cells
-        ]
-        return canonical({"settings": shared, "problems": problems})
+        """Canonical JSON of all that affects its numbers; a method's cells differ in their tasks alone."""
+        methods: dict[str, dict[str, Any]] = {}
+        for cell in self.cells:
+            shared = cell.settings.model_dump(exclude={"task"})
+            own = methods.setdefault(shared["method"]["name"], {"settings": shared, "problems": []})
+            task = cell.settings.task.model_dump()
+            own["problems"].append({"problem": cell.problem, "varied": cell.varied, "task": task})
+        return canonical(list(methods.values()))
 
     @property
-    def modules(self) -> tuple[str, str]:
-        """The task's and the rule's module, which a run loads by name."""
-        settings = self.cells[0].settings
-        rule = settings.method.rule.split(".")[0]
-        return f"layerwise.tasks.{settings.task.name}", f"layerwise.methods.{rule}"
+    def modules(self) -> tuple[str, ...]:
+        """The modules of the task and of the methods' rules, which a run loads by name."""
+        rules = {cell.settings.method.rule.split(".")[0]: None for cell in self.cells}
+        task = self.cells[0].settings.task.name
+        return f"layerwise.tasks.{task}", *(f"layerwise.methods.{rule}" for rule in rules)
 
 
 @dataclass(frozen=True)
 class ExperimentPlan:
-    """An experiment's cells, the methods' labels, and what was run in words."""
+    """An experiment's cells, the methods' labels, and whether jobs keep methods apart."""
 
     experiment: Experiment
     cells: tuple[Cell, ...]
     task: str
     labels: dict[str, str]
+    methods_apart: bool
 
     def jobs(self, cells_per_job: int = CELLS_PER_JOB) -> dict[tuple[str, int], Job]:
-        """Jobs by method and part, a part being at most ``cells_per_job`` problems. Raises ConfigError."""
+        """Jobs by method, or ALL_METHODS, and part of at most ``cells_per_job`` cells. Raises ConfigError."""
         if not isinstance(cells_per_job, int) or cells_per_job < 1:
             raise ConfigError(
                 f"cells_per_job = {cells_per_job!r} is not allowed: allowed is a whole number of at least 1"
             )
-        jobs = {}
+        cells: dict[str, list[Cell]] = {}
         for method in self.experiment.methods:
             own = [cell for cell in self.cells if cell.settings.method.name == method]
-            for part, start in enumerate(range(0, len(own), cells_per_job)):
-                jobs[method, part] = Job(method, tuple(own[start : start + cells_per_job]))
-        return jobs
+            cells.setdefault(method if self.methods_apart else ALL_METHODS, []).extend(own)
+        return {
+            (name, part): Job(tuple(own[start : start + cells_per_job]))
+            for name, own in cells.items()
+            for part, start in enumerate(range(0, len(own), cells_per_job))
+        }
 
     @cached_property
     def instances(self) -> str:
@@ -176,7 +182,9 @@ def _plan(name: str, scale: str, overrides: Overrides) -> ExperimentPlan:
         for problem in expand(experiment.problems, scaled, replaced)
         for method in experiment.methods
     ]
-    return ExperimentPlan(experiment, tuple(cells), base["task"]["name"], labels)
+    return ExperimentPlan(
+        experiment, tuple(cells), base["task"]["name"], labels, scaled.jobs_of == "method"
+    )
 
 
 def _with_added(

@@ -30,18 +30,20 @@ def run_cell(settings: RunSettings, instances: Path | None, out: Path) -> None:
     _write(table, record, out)
 
 
-def run_job(job: dict[str, Any], instances: Path | None, out: Path) -> None:
-    """Run a method on the problems of a job, a :class:`layerwise.plan.Job`'s content, as one table.
+def run_job(job: list[dict[str, Any]], instances: Path | None, out: Path) -> None:
+    """Run methods on their problems, a :class:`layerwise.plan.Job`'s content, as one table.
 
     The table also has each problem's name and the keys that the experiment varies.
     """
     tables, records = [], []
-    for cell in job["problems"]:
-        settings = run_settings(job["settings"] | {"task": cell["task"]})
-        table, record = _compute(settings, instances)
-        tables.append(table.assign(problem=cell["problem"], **cell["varied"]))
-        records.append({"problem": cell["problem"], **record})
-        print(f"{cell['problem']}: {record['wall_seconds']} s", file=sys.stderr)
+    for method in job:
+        for cell in method["problems"]:
+            settings = run_settings(method["settings"] | {"task": cell["task"]})
+            table, record = _compute(settings, instances)
+            tables.append(table.assign(problem=cell["problem"], **cell["varied"]))
+            records.append({"problem": cell["problem"], **record})
+            said = f"{settings.method.name}, {cell['problem']}: {record['wall_seconds']} s"
+            print(said, file=sys.stderr)
     _write(pd.concat(tables, ignore_index=True), {"cells": records}, out)
 
 

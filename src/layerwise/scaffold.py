@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from layerwise.compose import CONFIG_DIR, options
 from layerwise.dependencies import PACKAGE_DIR
+from layerwise.plan import ALL_METHODS
 from layerwise.settings import MethodSettings
 from layerwise.validation import ConfigError, validate
 
@@ -56,7 +57,7 @@ def _check_name(name: str) -> None:
             f"the name {name!r} is not allowed: allowed are Python's identifiers in lower-case letters, "
             "digits and _"
         )
-    taken = {*options("method"), *(path.stem for path in (PACKAGE_DIR / "methods").glob("*.py"))}
+    taken = {ALL_METHODS, *options("method"), *(path.stem for path in (PACKAGE_DIR / "methods").glob("*.py"))}
     if name in taken:
         raise ConfigError(
             f"the name {name!r} is not allowed: there is a method or a rule of that name"

@@ -2,7 +2,7 @@ from layerwise.resources import simulate_mb, simulate_minutes
 
 
 rule simulate:
-    """Train a method on problems: seeds, step sizes and damping values in one tensor program each."""
+    """Train methods on problems: seeds, step sizes and damping values in one tensor program each."""
     input:
         instances=lambda wildcards: (
             []
