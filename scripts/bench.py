@@ -1,4 +1,4 @@
-"""Time the engines, their scaling and their floor: results/benchmarks/*.csv and figures/benchmark.*."""
+"""Time the engines, their scaling and their floor: results/benchmarks/*.csv and two figures."""
 
 import argparse
 from dataclasses import replace
@@ -8,12 +8,17 @@ import pandas as pd
 import torch
 
 from layerwise.benchmark import pipeline, run
+from layerwise.benchmark.scaling import SECOND_ORDER
 from layerwise.benchmark.sizes import FULL, METHODS, QUICK
 from layerwise.compose import compose_config
 from layerwise.figures import render
 from layerwise.records import write_table
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+FIGURES = {"benchmark": ["engines", "scaling"], "step_time": ["second_order"]}
+LABELS = {
+    name: str(compose_config([f"method={name}"]).method.label) for name in {*METHODS, *SECOND_ORDER}
+}
 KEYS = ["threads", "cores", "dtype", "method", "engine", "axis", "value", "quantity"]
 
 
@@ -32,9 +37,10 @@ def main() -> None:
     device = "" if arguments.device == "cpu" else arguments.device
     folder = arguments.out / "results" / label / "benchmarks" / device
     tables = run(sizes, arguments.device, folder)
-    labels = {name: str(compose_config([f"method={name}"]).method.label) for name in METHODS}
-    figure = arguments.out / "figures" / label / device / "benchmark.pdf"
-    render("benchmark", [folder / "engines.csv", folder / "scaling.csv"], labels, figure)
+    figures = arguments.out / "figures" / label / device
+    for figure, names in FIGURES.items():
+        paths = [folder / f"{name}.csv" for name in names]
+        render(figure, paths, LABELS, figures / f"{figure}.pdf")
     if arguments.pipeline:
         tables["pipeline"] = pipeline.measure(arguments.pipeline)
         write_table(tables["pipeline"], folder / "pipeline.csv")

@@ -14,6 +14,7 @@ import torch
 from helpers import assert_close, population, random_weights
 from layerwise.benchmark import engines, floor, pipeline, plain
 from layerwise.benchmark.plain import PlainLoop
+from layerwise.benchmark.scaling import SCALED, SECOND_ORDER
 from layerwise.benchmark.sizes import METHODS, QUICK, changed, configured
 from layerwise.benchmark.timing import Spread, interleaved
 from layerwise.methods.base import Grid, Method
@@ -29,9 +30,11 @@ COLUMNS = {
                 "timed_steps", *MEASURED],
     "scaling": ["method", "axis", "value", "relative", "dtype", "device", "threads", "rounds",
                 *MEASURED],
+    "second_order": ["method", "axis", "value", "dtype", "device", "threads", "rounds", *MEASURED],
     "floor": ["method", "dtype", "device", "threads", "rounds", "operation", "times", "share",
               *MEASURED],
 }  # fmt: skip
+METHODS_OF = {"scaling": SCALED, "second_order": SECOND_ORDER}
 
 
 def single_precision() -> tuple[Population, Weights]:
@@ -176,7 +179,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_tables_have_their_columns(written: Path, name: str) -> None:
     table = pd.read_csv(written / "results" / "quick" / "benchmarks" / f"{name}.csv")
     assert set(table.columns) == set(COLUMNS[name])
-    assert set(table["method"]) <= set(METHODS)
+    assert set(table["method"]) == set(METHODS_OF.get(name, METHODS))
     assert (table["median"] > 0).all()
     assert table["low"].le(table["median"]).all() and table["median"].le(table["high"]).all()
     units = table.groupby("quantity")["unit"].unique()
@@ -205,11 +208,20 @@ def test_the_floor_is_the_sum_of_a_methods_operations(written: Path) -> None:
         assert operations["share"].between(0, 1, inclusive="right").all()
 
 
-def test_the_figure_and_the_machine_are_written(written: Path) -> None:
+def test_a_step_of_one_run_is_timed_at_each_dimension(written: Path) -> None:
+    table = pd.read_csv(written / "results/quick/benchmarks/second_order.csv")
+    sizes = table.groupby("method")["value"].agg(list).to_dict()
+    assert sizes == dict.fromkeys(SECOND_ORDER, list(QUICK.dense_d_x))
+
+
+def test_the_figures_and_the_machine_are_written(written: Path) -> None:
     figures = written / "figures" / "quick"
-    assert {path.name for path in figures.iterdir()} == {
-        "benchmark.csv", "benchmark.pdf", "benchmark.png",
-    }  # fmt: skip
+    expected = {
+        f"{figure}.{kind}"
+        for figure in ("benchmark", "step_time")
+        for kind in ("csv", "pdf", "png")
+    }
+    assert {path.name for path in figures.iterdir()} == expected
     machine = json.loads((written / "results/quick/benchmarks/machine.json").read_text())
     assert machine["versions"]["torch"] == torch.__version__ and machine["gpu"] is None
 

@@ -73,7 +73,7 @@ class ExperimentPlan:
     methods_apart: bool
 
     def jobs(self, cells_per_job: int = CELLS_PER_JOB) -> dict[tuple[str, int], Job]:
-        """Jobs by method, or ALL_METHODS, and part of at most ``cells_per_job`` cells. Raises ConfigError."""
+        """Jobs by method, or ALL_METHODS, and part, at most ``cells_per_job`` cells. Raises ConfigError."""
         if not isinstance(cells_per_job, int) or cells_per_job < 1:
             raise ConfigError(
                 f"cells_per_job = {cells_per_job!r} is not allowed: allowed is a whole number of at least 1"

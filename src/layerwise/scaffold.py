@@ -57,7 +57,11 @@ def _check_name(name: str) -> None:
             f"the name {name!r} is not allowed: allowed are Python's identifiers in lower-case letters, "
             "digits and _"
         )
-    taken = {ALL_METHODS, *options("method"), *(path.stem for path in (PACKAGE_DIR / "methods").glob("*.py"))}
+    taken = {
+        ALL_METHODS,
+        *options("method"),
+        *(path.stem for path in (PACKAGE_DIR / "methods").glob("*.py")),
+    }
     if name in taken:
         raise ConfigError(
             f"the name {name!r} is not allowed: there is a method or a rule of that name"

@@ -36,5 +36,6 @@ def run(sizes: Sizes, device: str, folder: Path) -> dict[str, pd.DataFrame]:
 def _tables(sizes: Sizes, threads: int, device: str) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "engines", engines.measure(sizes, threads, device)
     yield "scaling", scaling.measure(sizes, threads, device)
+    yield "second_order", scaling.second_order(sizes, threads, device)
     for dtype in ("float64", "float32"):
         yield "floor", floor.measure(sizes, threads, device, dtype)

@@ -1,4 +1,4 @@
-"""The time of the moment engine's step against each size of the work, the others held."""
+"""The time of the moment engine's step against the sizes of the work."""
 
 from typing import Any
 
@@ -12,10 +12,12 @@ from layerwise.settings import RunSettings
 from layerwise.task_settings import LinearTask
 
 SCALED = ("sgd", "kfac")
+SECOND_ORDER = ("sgd", "kfac", "gauss_newton", "newton")
 
 
 def measure(sizes: Sizes, threads: int, device: str) -> pd.DataFrame:
-    """Seconds of a step; ``relative`` is the axis's value by the one that the other axes hold."""
+    """Seconds of a step against each size; ``relative`` is the axis's value by the one that the other
+    axes hold."""
     bases = {method: configured(sizes, method, f"device={device}") for method in SCALED}
     rows: list[dict[str, Any]] = []
     for axis, values in sizes.axes.items():
@@ -30,6 +32,24 @@ def measure(sizes: Sizes, threads: int, device: str) -> pd.DataFrame:
             keys |= {"relative": value / held(axis, bases[method]), "dtype": "float64"}
             keys |= {"device": device, "threads": threads, "rounds": sizes.rounds}
             rows.append(row(keys, "step", taken, "s"))
+    return pd.DataFrame(rows)
+
+
+def second_order(sizes: Sizes, threads: int, device: str) -> pd.DataFrame:
+    """Seconds of a single run's step against d_x, of methods from first to second order."""
+    works = {}
+    for method in SECOND_ORDER:
+        base = configured(sizes, method, f"device={device}", "seeds=1", "method.lr=[0.1]")
+        if base.method.takes_damping:
+            base = changed(base, "method.damping", [0.001])
+        for d_x in sizes.dense_d_x:
+            works[method, d_x] = moment_step(changed(base, AXES["d_x"], d_x))
+    seconds = interleaved(works, sizes.rounds, sizes.least_seconds, clock_of(device))
+    rows = []
+    for (method, d_x), taken in seconds.items():
+        keys = {"method": method, "axis": "d_x", "value": d_x, "dtype": "float64"}
+        keys |= {"device": device, "threads": threads, "rounds": sizes.rounds}
+        rows.append(row(keys, "step of a run", taken, "s"))
     return pd.DataFrame(rows)
 
 

@@ -16,6 +16,9 @@ class Sizes:
     steps: int  # of the plain loop and of the moment engine
     raw_steps: int  # where the raw batches of all seeds are drawn, which takes longer
     axes: dict[str, tuple[int, ...]]  # values of each of AXES
+    dense_d_x: tuple[
+        int, ...
+    ]  # input dimensions for the second-order methods; Newton's Hessian is dense
     threads: tuple[int, ...]
     rounds: int
     least_seconds: float  # that a timing takes; a shorter work is repeated
@@ -34,6 +37,7 @@ FULL = Sizes(
         "seeds": (1, 2, 4, 8, 16, 32, 64, 128),
         "step sizes": (1, 2, 4, 8, 16, 32),
     },
+    dense_d_x=(25, 50, 100, 200, 400),
     threads=(1, 2),
     rounds=5,
     least_seconds=0.02,
@@ -45,6 +49,7 @@ QUICK = Sizes(
     steps=4,
     raw_steps=2,
     axes={"n": (16, 64), "d_x": (6, 8), "seeds": (1, 2), "step sizes": (1, 2)},
+    dense_d_x=(6, 8),
     threads=(1,),
     rounds=2,
     least_seconds=0.0,
