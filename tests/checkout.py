@@ -5,8 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
+
+import pandas as pd
+
+from layerwise.records import read_table
 
 ROOT = Path(__file__).parents[1]
 OVERRIDES = """
@@ -59,6 +64,15 @@ class Checkout:
         rules.pop("simulate", None)
         return rules
 
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Every table under its place; hidden files, which a killed write may leave, are no results."""
+        return {
+            str(path.relative_to(self.folder)): read_table(path)
+            for folder in ("results", "figures")
+            for path in sorted((self.folder / folder).rglob("*"))
+            if path.suffix in (".parquet", ".csv") and not path.name.startswith(".")
+        }
+
     def edit(self, path: str, old: str, new: str) -> None:
         file = self.folder / path
         text = file.read_text()
@@ -69,3 +83,30 @@ class Checkout:
 def only(folder: Path, pattern: str) -> Path:
     (path,) = folder.glob(pattern)
     return path
+
+
+def start(checkout: Checkout, *words: str) -> subprocess.Popen[str]:
+    """The command, from a folder that is not the project's, as the leader of a process group."""
+    environment = os.environ | {"PYTHONPATH": str(checkout.folder / "src")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "layerwise.cli", *words],
+        cwd=checkout.folder.parent, env=environment, text=True, process_group=0,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def layerwise(checkout: Checkout, *words: str, code: int = 0) -> str:
+    """What the command says when it has ended as expected."""
+    process = start(checkout, *words)
+    said, _ = process.communicate()
+    assert process.returncode == code, said
+    return said
+
+
+def wait_for(path: Path, process: subprocess.Popen[str], seconds: float = 120) -> None:
+    """Return once a file is there; fail if the process ends first, or the time is up."""
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.02)

@@ -3,16 +3,14 @@
 import os
 import re
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
-from checkout import ROOT, Checkout, only
+from checkout import ROOT, Checkout, layerwise, only, start, wait_for
 from helpers import assert_close, method_settings, population, random_batch, random_weights
 from layerwise import cli
 from layerwise.compose import options
@@ -23,24 +21,6 @@ from layerwise.templates.rule import NewRule
 
 TINY = ("seeds=2", "steps=20", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32")
 QUICK = ("contraction", "--scale", "quick")
-
-
-def start(checkout: Checkout, *words: str) -> subprocess.Popen[str]:
-    """The command, from a folder that is not the project's, as the leader of a process group."""
-    environment = os.environ | {"PYTHONPATH": str(checkout.folder / "src")}
-    return subprocess.Popen(
-        [sys.executable, "-m", "layerwise.cli", *words],
-        cwd=checkout.folder.parent, env=environment, text=True, process_group=0,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-
-
-def layerwise(checkout: Checkout, *words: str, code: int = 0) -> str:
-    """What the command says when it has ended as expected."""
-    process = start(checkout, *words)
-    said, _ = process.communicate()
-    assert process.returncode == code, said
-    return said
 
 
 def in_process(
@@ -170,15 +150,6 @@ def test_an_interrupt_stops_the_jobs_and_the_same_command_goes_on(checkout: Chec
     layerwise(checkout, *words, "--", "--until", "simulate")
     assert (runs / "runs/kfac-0.parquet").is_file()
     assert (runs / "instances.npz").stat().st_mtime_ns == drawn
-
-
-def wait_for(path: Path, process: subprocess.Popen[str], seconds: float = 120) -> None:
-    """Return once a file is there; fail if the process ends first, or the time is up."""
-    deadline = time.monotonic() + seconds
-    while not path.exists():
-        assert process.poll() is None, process.stdout.read()
-        assert time.monotonic() < deadline, f"{path} did not appear"
-        time.sleep(0.02)
 
 
 def test_a_new_method_as_its_page_says(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ aten = torch.ops.aten
 FACTORISATIONS: dict[object, Callable[..., float]] = {
     aten.linalg_cholesky_ex: lambda a: a.numel() * a.shape[-1] / 3,
     aten.cholesky_solve: lambda right, factor: 2 * right.numel() * factor.shape[-1],
+    aten.linalg_solve_triangular: lambda factor, right: right.numel() * factor.shape[-1],
     aten._linalg_eigh: lambda a: 9 * a.numel() * a.shape[-1],
     aten.linalg_qr: lambda a: (4 * a.shape[-2] - 4 * a.shape[-1] / 3) * a.numel() * a.shape[-1]
     / a.shape[-2],
@@ -117,20 +118,20 @@ def flops(name: str, at: Shapes) -> float:
     G, F, small, xx = at.sizes
     d, q, k = at.d, at.q, at.k
     gram = 2 * F * k  # F^T F
-    both_sides = gram + small * k / 3 + 2 * G * k + xx * d / 3 + 2 * G * d  # of G's gradient
+    both_sides = 2 * G * d + gram + small * k / 3 + 2 * F * k + 2 * G * q + xx * d / 3 + 2 * G * d
     head_fit = 2 * G * (d + q + k) + small * k / 3 + 2 * F * k
     eigenvectors = 9 * xx * d + gram + 9 * small * k  # of xx and F^T F
     left_vectors = 2 * F * k + 4 * F * k - 4 * small * k / 3  # of F, by a QR
     rotations = 3 * 2 * G * d + 2 * 2 * G * k + 3 * 2 * F * k  # by Q, V and U
     systems = 2 * G * k * k + small * k * k / 3 + 2 * small * k + 2 * 2 * G * k
     outside = 2 * G * k + small * k / 3 + 2 * F * k  # the range of F
-    of_rule = {
-        "sgd": 0.0,
-        "adam": 0.0,
-        "kfac": both_sides + head_fit,
-        "gauss_newton": eigenvectors + left_vectors + rotations + systems + outside,
-    }
-    return gradient_flops(at) + of_rule[name]
+    second_order = eigenvectors + left_vectors + rotations + systems + outside
+    return {
+        "sgd": gradient_flops(at),
+        "adam": gradient_flops(at),
+        "kfac": both_sides + head_fit,  # G's gradient is never formed
+        "gauss_newton": gradient_flops(at) + second_order,
+    }[name]
 
 
 def numbers(name: str, at: Shapes) -> float:
@@ -139,7 +140,7 @@ def numbers(name: str, at: Shapes) -> float:
     return {
         "sgd": 6 * G + 8 * F + 2 * small,
         "adam": 11 * G + 13 * F + 2 * small,
-        "kfac": 10 * G + 11 * F + 8 * small + 5 * xx + 2 * at.d**2,
+        "kfac": 8 * G + 8 * F + 4 * small + 4 * xx + 2 * at.d**2,
         "gauss_newton": (26 + at.k) * G + 17 * F + (15 + 4 * at.k) * small + xx,
     }[name]
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from curvlinops import GGNLinearOperator, KFACLinearOperator
 
-from helpers import assert_close, population, random, random_batch, random_weights
+from helpers import assert_close, population, random_batch, random_weights
 from layerwise.methods.gauss_newton import gauss_newton_step
-from layerwise.methods.kfac import precondition_inputs, precondition_outputs
+from layerwise.methods.kfac import output_preconditioned_gradient, precondition_inputs
 from layerwise.moments import Moments
-from layerwise.networks import linear_gradients
+from layerwise.networks import Weights, linear_gradients
 from textbook import forwards, ggn, gradients
 
 plain = forwards(torch.eye(6, dtype=torch.float64))["plain"]
@@ -123,12 +123,12 @@ def test_kfacs_factors_are_curvlinops(reduction):
 
 
 def test_kfacs_direction_solves_with_curvlinops_block():
-    """P_G^-1 grad Q_G^-1 is the first block's inverse applied to any gradient."""
+    """P_G^-1 grad Q_G^-1 is the first block's inverse applied to the batch's gradient."""
     G, F, x, y = one_run()
     block = curvlinops_matrix(KFACLinearOperator, G, F, x, y, fisher_type="type-2")
-    gradient = random(3, 6, seed=9)
-    expected = torch.linalg.solve(block[: G.numel(), : G.numel()], gradient.flatten()).view_as(G)
-    xx = Moments.of_batch(x[None], y[None]).xx
+    moments, weights = Moments.of_batch(x[None], y[None]), Weights(G[None, None], F[None, None])
+    gradient = linear_gradients(weights, moments).features.flatten()
+    expected = torch.linalg.solve(block[: G.numel(), : G.numel()], gradient).view_as(G)
     zero = torch.zeros(1, dtype=torch.float64)
-    direction = precondition_outputs(F[None, None], gradient[None, None])
-    assert_close(precondition_inputs(direction, xx, zero)[0, 0], expected)
+    direction = output_preconditioned_gradient(weights, moments)
+    assert_close(precondition_inputs(direction, moments.xx, zero)[0, 0], expected)

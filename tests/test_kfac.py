@@ -16,7 +16,7 @@ from helpers import (
 )
 from layerwise.methods import kfac
 from layerwise.moments import Moments
-from layerwise.networks import Weights
+from layerwise.networks import Weights, linear_gradients
 from textbook import Textbook, forwards, gradients
 
 plain = forwards(torch.eye(6, dtype=torch.float64))["plain"]
@@ -46,10 +46,12 @@ def test_inputs_are_preconditioned_by_the_damped_second_moment():
 
 
 def test_outputs_are_preconditioned_by_the_heads_gram_matrix():
-    """precondition_outputs is (F^T F)^-1 grad."""
-    head, gradient = random(2, 2, 4, 3, seed=0), random(2, 2, 3, 6, seed=1)
-    expected = torch.linalg.inv(head.mT @ head) @ gradient
-    assert_close(kfac.precondition_outputs(head, gradient), expected)
+    """(F^T F)^-1 grad_G, by a dense inverse and the gradient as it is written."""
+    of = population()
+    weights, batch = random_weights(of, 2), Moments.of_batch(*random_batch(of, 20, seed=0))
+    gram, gradient = weights.head.mT @ weights.head, linear_gradients(weights, batch).features
+    actual = kfac.output_preconditioned_gradient(weights, batch)
+    assert_close(actual, torch.linalg.inv(gram) @ gradient)
 
 
 @pytest.mark.parametrize("precondition_outputs", [True, False])
@@ -102,7 +104,9 @@ def test_with_identity_preconditioners_it_is_alternating_sgd(limit, monkeypatch)
     weights = Weights(G[None, None], F[None, None])
     if limit == "replaced":
         monkeypatch.setattr(kfac, "precondition_inputs", lambda gradient, *_: gradient)
-        monkeypatch.setattr(kfac, "precondition_outputs", lambda head, gradient: gradient)
+        monkeypatch.setattr(
+            kfac, "output_preconditioned_gradient", lambda *at: linear_gradients(*at).features
+        )
         method, tolerance = kfac_method(of, weights, [lr], lr_head=lr), 1e-12
     else:
         method = kfac_method(of, weights, [lr * 1e9], [1e9], False, lr_head=lr)
@@ -142,9 +146,10 @@ def test_a_singular_second_moment_gives_nan_in_its_seed_alone():
 
 def test_a_head_without_full_rank_gives_nan_in_its_run_alone():
     """P_G = F^T F is singular in one run; the runs beside it do not change a bit."""
-    head, gradient = random(1, 2, 4, 3, seed=0), random(1, 2, 3, 6, seed=1)
-    before = kfac.precondition_outputs(head, gradient)
-    head[0, 0, :, 1] = 0.0
-    after = kfac.precondition_outputs(head, gradient)
+    of = population(seeds=(0,))
+    weights, batch = random_weights(of, 2), Moments.of_batch(*random_batch(of, 20, seed=0))
+    before = kfac.output_preconditioned_gradient(weights, batch)
+    weights.head[0, 0, :, 1] = 0.0
+    after = kfac.output_preconditioned_gradient(weights, batch)
     assert after[0, 0].isnan().all()
     assert torch.equal(after[0, 1], before[0, 1])

@@ -14,7 +14,6 @@ import psutil
 import pytest
 
 from checkout import Checkout
-from layerwise.records import read_table
 
 pytestmark = pytest.mark.slow
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -22,16 +21,6 @@ TARGETS = ("scheduler", "job", "group")
 # A round for each: a signal, whom it meets, and when, as a fraction of an uninterrupted run's time.
 RNG = random.Random(0)
 ROUNDS = [(RNG.choice(SIGNALS), target, round(RNG.uniform(0.1, 0.95), 2)) for target in TARGETS * 3]
-
-
-def tables(checkout: Checkout) -> dict[str, pd.DataFrame]:
-    """Every table under its place; hidden files, which a killed write may leave, are no results."""
-    return {
-        str(path.relative_to(checkout.folder)): read_table(path)
-        for folder in ("results", "figures")
-        for path in sorted((checkout.folder / folder).rglob("*"))
-        if path.suffix in (".parquet", ".csv") and not path.name.startswith(".")
-    }
 
 
 def clear(checkout: Checkout) -> None:
@@ -47,7 +36,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory):
     start = time.monotonic()
     done = checkout.small()
     assert done.returncode == 0, done.stderr
-    return checkout, tables(checkout), time.monotonic() - start
+    return checkout, checkout.tables(), time.monotonic() - start
 
 
 def meet(process: subprocess.Popen, target: str, number: int) -> None:
@@ -85,7 +74,7 @@ def test_the_call_after_a_kill_finishes(uninterrupted, number, target, moment):
         assert checkout.small("--unlock").returncode == 0
         again = checkout.small("--rerun-incomplete")
     assert again.returncode == 0, again.stderr
-    found = tables(checkout)
+    found = checkout.tables()
     assert found.keys() == expected.keys()
     for name, table in expected.items():
         pd.testing.assert_frame_equal(found[name], table, check_exact=True)

@@ -28,6 +28,10 @@ def excess(weights, of, offset=None):
     return excess_loss(Predictor(*weights, offset), of, of.covariance_power(0.5))
 
 
+def distance(features, of):
+    return subspace_distance(orthonormal_rows(features), of.features)
+
+
 def test_subspace_distance_is_the_sine_of_the_largest_principal_angle():
     """The angles' cosines are the singular values of G_hat G*^T; the sine is also the spectral
     norm of the difference of the projectors."""
@@ -36,7 +40,7 @@ def test_subspace_distance_is_the_sine_of_the_largest_principal_angle():
     basis = torch.linalg.svd(features, full_matrices=False).Vh
     true = of.features[:, None].expand_as(basis)
     cosines = torch.linalg.svdvals(basis @ true.mT)
-    actual = subspace_distance(features, of.features)
+    actual = distance(features, of)
     assert_close(actual, torch.sin(torch.arccos(cosines.amin(dim=-1))))
     difference = basis.mT @ basis - true.mT @ true
     assert_close(actual, torch.linalg.matrix_norm(difference, ord=2))
@@ -50,8 +54,8 @@ def test_subspace_distance_keeps_the_digits_of_a_small_angle(angle):
     outside = torch.linalg.svd(true).Vh[-1]
     turned = true.clone()
     turned[1] = math.cos(angle) * true[1] + math.sin(angle) * outside
-    distance = subspace_distance(turned[None, None], of.features).item()
-    assert distance == pytest.approx(math.sin(angle), rel=1e-3, abs=1e-15)
+    found = distance(turned[None, None], of).item()
+    assert found == pytest.approx(math.sin(angle), rel=1e-3, abs=1e-15)
 
 
 def test_subspace_metrics_depend_on_what_they_should():
@@ -59,10 +63,10 @@ def test_subspace_metrics_depend_on_what_they_should():
     of = population()
     features = random_weights(of, 2).features
     mix = random(3, 3, seed=7)
-    before = subspace_distance(features, of.features)
-    assert_close(subspace_distance(mix @ features, of.features), before)
+    before = distance(features, of)
+    assert_close(distance(mix @ features, of), before)
     inside = (mix @ of.features)[:, None]
-    assert (subspace_distance(inside, of.features) < 1e-14).all()
+    assert (distance(inside, of) < 1e-14).all()
     assert (outside_norm(inside, of.features) < 1e-13).all()
     P = torch.eye(6, dtype=mix.dtype) - of.features.mT @ of.features
     expected = (features @ P[:, None]).square().sum(dim=(-2, -1)).sqrt()
@@ -107,7 +111,7 @@ def test_the_population_refit_is_the_best_head():
     """F* G* Sigma G^T (G Sigma G^T)^-1 by dense inverses; any other head is worse."""
     of = population()
     basis = orthonormal_rows(random_weights(of, 2).features)
-    loss = transfer_task(of, 50).population_loss(basis)
+    loss = transfer_task(of, 50).losses(basis).population
     sigma = of.covariance_power(1.0)[:, None]
     best = of.map[:, None] @ sigma @ basis.mT @ torch.linalg.inv(basis @ sigma @ basis.mT)
     assert_close(loss, excess((basis, best), of))
@@ -123,8 +127,8 @@ def test_the_sample_refit_tends_to_the_population_refit():
     gaps = []
     for n in (100, 10_000, 10**8):
         task = transfer_task(of, n, range(40))
-        limit = task.population_loss(basis)
-        gaps.append((task.sample_loss(basis) - limit) / limit)
+        limit = task.losses(basis).population
+        gaps.append((task.losses(basis).sample - limit) / limit)
     assert all((gap > 0).all() for gap in gaps)
     assert gaps[2].max() < 1e-5
     assert 50 < gaps[0].mean() / gaps[1].mean() < 200
@@ -135,8 +139,8 @@ def test_true_features_transfer_without_loss():
     of = population(noise=0.0)
     basis = orthonormal_rows(random(3, 3, seed=7) @ of.features[:, None])
     task = transfer_task(of, 50)
-    assert (task.population_loss(basis) < 1e-20).all()
-    assert (task.sample_loss(basis) < 1e-20).all()
+    assert (task.losses(basis).population < 1e-20).all()
+    assert (task.losses(basis).sample < 1e-20).all()
 
 
 def test_metrics_do_not_change_under_rotations_of_the_inputs():
@@ -154,9 +158,9 @@ def test_metrics_do_not_change_under_rotations_of_the_inputs():
             torch.stack(
                 [
                     excess((features, weights.head), each),
-                    subspace_distance(features, each.features),
+                    distance(features, each),
                     outside_norm(features, each.features),
-                    task.population_loss(basis),
+                    task.losses(basis).population,
                 ]
             )
         )

@@ -8,8 +8,9 @@ import pytest
 from helpers import SMALL
 from layerwise.compose import compose_config, options, settings_of
 from layerwise.records import METRICS
-from layerwise.settings import SINGLE_INDEX_TRAINING_METHODS, RunSettings
-from layerwise.tasks import linear_representation, single_index_training
+from layerwise.settings import RunSettings
+from layerwise.task_settings import SINGLE_INDEX_METHODS, SINGLE_INDEX_TRAINING_METHODS
+from layerwise.tasks import linear_representation, single_index, single_index_training, spike
 from layerwise.validation import ConfigError
 
 # Everything here is an error if it warns.
@@ -94,3 +95,45 @@ def test_extremes_of_single_index_training(method, extreme):
     table = single_index_training.run(run, None, lambda step: None)
     # The alignment of an update of zero, as at step 0, is not a number.
     check(table, ["train_loss", "validation_error", "test_error", "network_error"])
+
+
+STEP_EXTREMES = {
+    "ill-conditioned": ["task.kappa_x=1e12"],
+    "ill-conditioned in float32": ["task.kappa_x=1e6", "dtype=float32"],
+    "few samples": ["task.aspect_ratio=3"],
+    "no noise": ["task.noise=0"],
+    "much noise": ["task.noise=1e6"],
+    "smallest": ["task.d=2", "task.width=2"],
+    "a readout close to zero": ["task.readout_scale=1e-12"],
+    "huge and tiny steps": ["method.lr=[1e-12,0.01,1e12]"],
+}
+
+
+@pytest.mark.parametrize("extreme", STEP_EXTREMES)
+@pytest.mark.parametrize("method", SINGLE_INDEX_METHODS)
+def test_extremes_of_one_step(method, extreme):
+    """All that is measured is finite, and alignments are cosines."""
+    words = [f"method={method}", "task=single_index", "task.d=6", "task.width=5", "seeds=2"]
+    run = settings_of(compose_config([*words, "method.lr=[0.1]", *STEP_EXTREMES[extreme]]))
+    table = single_index.run(run, None, lambda step: None)
+    measured = table.select_dtypes("number").drop(columns=["alignment_theory", "spike_ratio"])
+    assert (table["spike_ratio"] >= 1).all()  # infinite for an update of rank one
+    assert np.isfinite(measured.to_numpy(dtype=float)).all(), measured.T
+    for name in ("alignment_direction", "alignment_update"):
+        assert table[name].abs().max() <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("extreme", STEP_EXTREMES)
+@pytest.mark.parametrize("method", ["sgd", "kfac"])
+def test_extremes_of_a_spike(method, extreme):
+    words = [
+        f"method={method}",
+        "task=spike",
+        "task.d=6",
+        "task.width=5",
+        "task.count=2",
+        "seeds=2",
+    ]
+    run = settings_of(compose_config([*words, "method.lr=[0.1]", *STEP_EXTREMES[extreme]]))
+    table = spike.run(run, None, lambda step: None)
+    assert np.isfinite(table.select_dtypes("number").to_numpy(dtype=float)).all(), table.T

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from layerwise import lock
 from layerwise.catalogue import KINDS, catalogue
 from layerwise.explain import described, due_lines, earlier_runs, time_line
 from layerwise.pipeline import INTERRUPTED, PROJECT, Request, due
@@ -80,6 +81,8 @@ def reproduce(
     code = run_pipeline(request, ["--cores", str(cores or "all"), *context.obj])
     if code == INTERRUPTED:
         typer.echo("Interrupted: the same command goes on from here.", err=True)
+    elif code and (why := lock.explained(PROJECT)):
+        typer.echo(f"error: {why}", err=True)
     raise typer.Exit(code)
 
 

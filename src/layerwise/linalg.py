@@ -19,12 +19,22 @@ def cholesky(matrix: Tensor) -> Tensor:
     """Lower Cholesky factors; NaN where a matrix is not positive definite, so that the run that
     needed it is recorded as diverged and its neighbours are left alone."""
     factor, failed = torch.linalg.cholesky_ex(matrix)
-    return torch.where((failed != 0)[..., None, None], torch.nan, factor)
+    factor[failed != 0] = torch.nan
+    return factor
+
+
+def solve_factored_right(rows: Tensor, factor: Tensor) -> Tensor:
+    """rows (L L^T)^-1 for a lower Cholesky factor L, batch shapes equal.
+
+    Solved from the right, rows stay as they lie in memory; ``cholesky_solve`` would copy them twice.
+    """
+    half = torch.linalg.solve_triangular(factor.mT, rows, upper=True, left=False)
+    return torch.linalg.solve_triangular(factor, half, upper=False, left=False)
 
 
 def solve_spd_right(rows: Tensor, matrix: Tensor) -> Tensor:
     """rows M^-1 for symmetric positive definite M, batch shapes equal; NaN where M is not."""
-    return torch.cholesky_solve(rows.mT, cholesky(matrix)).mT
+    return solve_factored_right(rows, cholesky(matrix))
 
 
 def solve_spd_left(matrix: Tensor, columns: Tensor) -> Tensor:

@@ -3,37 +3,42 @@
 All are batched: shapes (S, V). A diverged run's metrics are set to NaN by the training loop.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-from layerwise.linalg import orthonormal_rows, times_seed_matrix
+from layerwise.linalg import solve_spd_right, times_seed_matrix
 from layerwise.moments import Moments
 from layerwise.networks import Predictor, least_squares_head
 from layerwise.problem import Population
 
 
-def map_loss(error: Tensor, root: Tensor) -> Tensor:
-    """0.5 tr(E Sigma E^T) for map errors E (S, V, d_y, d_x) and a root of Sigma (S, d_x, d_x)."""
-    return 0.5 * times_seed_matrix(error, root).square().sum(dim=(-2, -1))
+def true_map(population: Population, root: Tensor) -> Tensor:
+    """F* G* R, shape (S, 1, d_y, d_x), for a root R of Sigma_x (S, d_x, d_x)."""
+    return (population.head @ (population.features @ root))[:, None]
 
 
 def excess_loss(predictor: Predictor, population: Population, root: Tensor) -> Tensor:
     """0.5 tr[(F G - F* G*) Sigma_x (F G - F* G*)^T], plus half the squared mean prediction."""
-    error = predictor.head @ predictor.features - population.map[:, None]
-    loss = map_loss(error, root)
+    weighted = times_seed_matrix(predictor.features, root)  # G R has fewer rows than F G - F* G*
+    loss = _half_square(predictor.head @ weighted - true_map(population, root))
     if predictor.offset is not None:
-        mean = predictor.head @ predictor.offset[..., None]
-        loss = loss + 0.5 * mean.square().sum(dim=(-2, -1))
+        loss = loss + _half_square(predictor.head @ predictor.offset[..., None])
     return loss
 
 
-def subspace_distance(features: Tensor, features_true: Tensor) -> Tensor:
-    """Sine of the largest principal angle between the row spaces of G (S, V, k, d_x) and of G*.
+def _half_square(matrix: Tensor) -> Tensor:
+    """Half the squared Frobenius norm."""
+    return 0.5 * matrix.square().sum(dim=(-2, -1))
 
-    features_true (S, k, d_x) has orthonormal rows. Computed from the part outside the true
-    subspace, so that small distances keep their digits.
+
+def subspace_distance(basis: Tensor, features_true: Tensor) -> Tensor:
+    """Sine of the largest principal angle between the row spaces of G and of G*.
+
+    basis (S, V, k, d_x), of G's row space, and features_true (S, k, d_x) have orthonormal rows.
+    Computed from the part outside the true subspace, so that small distances keep their digits.
     """
-    basis = orthonormal_rows(features)
     inside = times_seed_matrix(basis, features_true.mT)
     outside = basis - times_seed_matrix(inside, features_true)
     return torch.linalg.eigvalsh(outside @ outside.mT)[..., -1].clamp(min=0).sqrt()
@@ -51,6 +56,13 @@ def head_sigma_min(head: Tensor) -> Tensor:
     return torch.linalg.eigvalsh(head.mT @ head)[..., 0].clamp(min=0).sqrt()
 
 
+class TransferLoss(NamedTuple):
+    """Excess population loss with the head refitted on a sample, and with the best head; each (S, V)."""
+
+    sample: Tensor
+    population: Tensor
+
+
 class TransferTask:
     """A new task with the same features G*: the head is refitted on the frozen representation G x.
 
@@ -59,32 +71,15 @@ class TransferTask:
     """
 
     def __init__(self, population: Population, sample: Moments) -> None:
-        self._map = population.map[:, None]
         self._root = population.covariance_power(0.5)
+        self._map = true_map(population, self._root)
         self._sample = sample
-        self._limit = _population_moments(population)
 
-    def sample_loss(self, features: Tensor) -> Tensor:
-        """Excess population loss after a least-squares refit on the sample."""
-        return self._loss(features, least_squares_head(features, self._sample))
-
-    def population_loss(self, features: Tensor) -> Tensor:
-        """Excess population loss of the best head F* G* Sigma G^T (G Sigma G^T)^-1."""
-        return self._loss(features, least_squares_head(features, self._limit))
-
-    def _loss(self, features: Tensor, head: Tensor) -> Tensor:
-        return map_loss(head @ features - self._map, self._root)
-
-
-def _population_moments(population: Population) -> Moments:
-    """What the moments of a batch tend to as it grows."""
-    covariance = population.covariance_power(1.0)
-    yx = population.map @ covariance
-    noise_energy = population.noise**2 * population.head.shape[1]
-    return Moments(
-        xx=covariance,
-        yx=yx,
-        yy=(yx * population.map).sum(dim=(-2, -1)) + noise_energy,
-        x_mean=torch.zeros_like(covariance[:, 0]),
-        y_mean=torch.zeros_like(yx[..., 0]),
-    )
+    def losses(self, features: Tensor) -> TransferLoss:
+        """Of features (S, V, k, d_x), after a least-squares refit on the sample and with the best head
+        F* G* Sigma G^T (G Sigma G^T)^-1."""
+        weighted = times_seed_matrix(features, self._root)  # G R
+        correlation = times_seed_matrix(weighted, self._map.squeeze(1).mT).mT
+        best = solve_spd_right(correlation, weighted @ weighted.mT)
+        fitted = least_squares_head(features, self._sample)
+        return TransferLoss(*(_half_square(head @ weighted - self._map) for head in (fitted, best)))

@@ -123,15 +123,14 @@ def _evaluate(
 ) -> Tensor:
     """All METRICS in order, stacked: (M, S, V). The training loss is on the coming batch."""
     predictor = method.predictor(weights)
-    # Refits depend on the row space alone; an orthonormal basis keeps them well conditioned.
+    # Distances and refits depend on the row space alone; an orthonormal basis keeps them accurate.
     basis = orthonormal_rows(predictor.features)
     return torch.stack(
         [
             method.loss(weights, batch),
             excess_loss(predictor, population, root),
             subspace_distance(basis, population.features),
-            transfer.sample_loss(basis),
-            transfer.population_loss(basis),
+            *transfer.losses(basis),
             outside_norm(predictor.features, population.features),
             head_sigma_min(predictor.head),
         ]

@@ -17,21 +17,22 @@ from torch import Tensor
 from layerwise.benchmark.sizes import METHODS, Sizes, configured
 from layerwise.benchmark.step import moment_step
 from layerwise.benchmark.timing import clock_of, interleaved, row
+from layerwise.linalg import solve_factored_right
 from layerwise.moments import normals
 from layerwise.settings import RunSettings
 from layerwise.streams import generator
 from layerwise.task_settings import LinearTask
 
 DRAW = ("normals", "chi-squares", "x = root A", "F* G* x", "x x^T", "y x^T")
-FEATURES_GRADIENT = ("G xx", "F^T F", "F^T F G xx", "F^T yx")
 HEAD = ("G xy", "z z^T")  # moments of z = G x
-GRADIENT = (*FEATURES_GRADIENT, *HEAD, "F zz")
+GRADIENT = ("G xx", "F^T F", "F^T F G xx", "F^T yx", *HEAD, "F zz")
 # Each method's step; an operation that comes twice is done twice.
 OPERATIONS = {
     "sgd": (*DRAW, *GRADIENT, "update"),
     "adam": (*DRAW, *GRADIENT, "Adam's update"),
-    "kfac": (*DRAW, *FEATURES_GRADIENT, "Cholesky of F^T F", "solve with F^T F", "Cholesky of xx",
-             "solve with xx", "G xx", *HEAD, "Cholesky of zz", "solve with zz", "update"),
+    "kfac": (*DRAW, "G xx", "F^T F", "Cholesky of F^T F", "solve with F^T F", "F^T yx",
+             "Cholesky of xx", "solve with xx", "G xx", *HEAD, "Cholesky of zz", "solve with zz",
+             "update"),
 }  # fmt: skip
 
 
@@ -106,9 +107,9 @@ class Operands:
         return Operation(lambda: torch.linalg.cholesky_ex(matrix))
 
     def solve(self, b: int, m: int, q: int) -> Operation:
-        """b pairs of triangular solves (m, m) for q right-hand sides."""
-        factor, right = torch.linalg.cholesky(self._positive(b, m)), self.random(b, m, q)
-        return Operation(lambda: torch.cholesky_solve(right, factor))
+        """b pairs of triangular solves (m, m) for q rows."""
+        factor, rows = torch.linalg.cholesky(self._positive(b, m)), self.random(b, q, m)
+        return Operation(lambda: solve_factored_right(rows, factor))
 
     def normals(self, count: int) -> Operation:
         """The moment engine's own source of standard normal numbers, brought to the device."""
@@ -148,7 +149,7 @@ def operations(at: Shapes, of: Operands) -> dict[str, Operation]:
         "z z^T": of.gram(runs, k, d),
         "F zz": of.product(runs, d_y, k, k),
         "Cholesky of F^T F": of.cholesky(runs, k),
-        "solve with F^T F": of.solve(runs, k, d),
+        "solve with F^T F": of.solve(runs, k, d_y),
         "Cholesky of xx": of.cholesky(s * at.dampings, d),
         "solve with xx": of.solve(s * at.dampings, d, v * k // at.dampings),
         "Cholesky of zz": of.cholesky(runs, k),

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from layerwise.linalg import cholesky, solve_spd_left
+from layerwise.linalg import cholesky, solve_factored_right, solve_spd_left, times_seed_matrix
 from layerwise.methods.base import Grid
 from layerwise.moments import Moments
 from layerwise.networks import Network, Weights, least_squares_head, linear_gradients
@@ -28,12 +28,18 @@ def precondition_inputs(gradient: Tensor, xx: Tensor, dampings: Tensor) -> Tenso
     identity = torch.eye(d, dtype=xx.dtype, device=xx.device)
     factor = cholesky(xx[:, None] + dampings[:, None, None] * identity)  # (S, D, d, d)
     rows = gradient.reshape(s, len(dampings), -1, d)
-    return torch.cholesky_solve(rows.mT, factor).mT.reshape(s, v, k, d)
+    return solve_factored_right(rows, factor).reshape(s, v, k, d)
 
 
-def precondition_outputs(head: Tensor, gradient: Tensor) -> Tensor:
-    """P_G^-1 gradient with P_G = F^T F: heads (S, V, d_y, k), gradient (S, V, k, d_x)."""
-    return solve_spd_left(head.mT @ head, gradient)
+def output_preconditioned_gradient(weights: Weights, moments: Moments) -> Tensor:
+    """P_G^-1 grad_G with P_G = F^T F, shape (S, V, k, d_x).
+
+    Since grad_G = F^T (F G Sigma - E[y x^T]), it is G Sigma less the least-squares fit of F to
+    E[y x^T]; a product with P_G and a solve of as many columns as x has are never formed.
+    """
+    features, head = weights
+    fit = solve_spd_left(head.mT @ head, head.mT)  # (F^T F)^-1 F^T
+    return times_seed_matrix(features, moments.xx) - times_seed_matrix(fit, moments.yx)
 
 
 class Average(NamedTuple):
@@ -75,9 +81,11 @@ class KFAC:
         (moments,) = batches
         memory = Average(torch.lerp(memory.xx, moments.xx, 1 - self._decay), memory.steps + 1)
         factor = memory.xx / (1 - self._decay**memory.steps)  # Q_G
-        direction = linear_gradients(weights, moments).features
-        if self._precondition_outputs:
-            direction = precondition_outputs(weights.head, direction)
+        direction = (
+            output_preconditioned_gradient(weights, moments)
+            if self._precondition_outputs
+            else linear_gradients(weights, moments).features
+        )
         direction = precondition_inputs(direction, factor, self._grid.dampings)
         features = weights.features - self._grid.lr * direction
         # F - lr_head (F zz - y z^T) zz^-1, written as the average that it is.

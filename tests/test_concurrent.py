@@ -1,0 +1,101 @@
+"""Several at once: commands in one checkout, its lock, and plans of thousands of cells."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from checkout import Checkout, layerwise, start, wait_for
+
+# A run that goes on until it is stopped.
+LONG = (
+    "reproduce", "contraction", "--scale", "quick", "experiment.methods=[kfac]", "steps=100000",
+    "record_every=100000", "seeds=2", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32",
+)  # fmt: skip
+SHORT = ("reproduce", "contraction", "--scale", "quick", "seeds=1", "steps=5", "task.d_x=8")
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    return Checkout(tmp_path)
+
+
+def at_work(checkout: Checkout) -> subprocess.Popen[str]:
+    """A long run that has started its simulation."""
+    process = start(checkout, *LONG)
+    folder = re.search(r"results/[\w-]+", process.stdout.readline())[0]
+    wait_for(checkout.folder / folder / "contraction/logs/kfac-0.log", process)
+    return process
+
+
+def snakemake_of(process: subprocess.Popen[str]) -> psutil.Process:
+    (child,) = psutil.Process(process.pid).children()
+    return child
+
+
+def test_a_second_reproduce_says_who_is_at_work(checkout):
+    """It changes nothing, and leaves the first alone; other overrides have other files and may run."""
+    first = at_work(checkout)
+    pid = snakemake_of(first).pid
+    said = layerwise(checkout, *LONG, code=1)
+    assert f"error: process {pid} makes results in this folder" in said
+    assert first.poll() is None
+    layerwise(checkout, *SHORT)
+    os.killpg(first.pid, signal.SIGINT)
+    first.communicate(timeout=60)
+    assert not list(checkout.folder.glob(".snakemake/locks/*"))
+
+
+def test_a_killed_runs_lock_is_explained_with_the_command_that_removes_it(checkout):
+    process = at_work(checkout)
+    scheduler = snakemake_of(process)
+    killed = [scheduler, *scheduler.children(recursive=True)]
+    for one in killed:
+        one.kill()
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode != 0 and "remove it with `layerwise reproduce -- --unlock`" in said
+    said = layerwise(checkout, *LONG, code=1)
+    assert "error: a run that was killed has left Snakemake's lock" in said
+    layerwise(checkout, "reproduce", "--", "--unlock")
+    assert "This was a dry-run" in layerwise(checkout, *LONG, "--", "--dry-run")
+
+
+def test_ten_explain_at_once(checkout):
+    """All say the same, while results are being made."""
+    running = at_work(checkout)
+    processes = [start(checkout, "explain", *SHORT[1:]) for _ in range(10)]
+    answers = {process.communicate()[0] for process in processes}
+    assert {process.returncode for process in processes} == {0}
+    (answer,) = answers
+    assert "4 cells, 12 runs" in answer and "Due: " in answer
+    os.killpg(running.pid, signal.SIGINT)
+    running.communicate(timeout=60)
+
+
+def test_two_thousand_cells_are_planned_in_ten_seconds_and_a_gigabyte(checkout):
+    """A dry run of 1000 condition numbers with two methods, by the system's own account."""
+    kappas = ",".join(str(1 + i) for i in range(1000))
+    (checkout.folder / "large.yaml").write_text(
+        f"scale: paper\nexperiments: [contraction]\n"
+        f'overrides: ["task.kappa_x=[{kappas}]", "task.kappa_f=[1]"]\n'
+    )
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--configfile", "large.yaml"]
+    environment = os.environ | {"PYTHONPATH": str(checkout.folder / "src")}
+    output = checkout.folder / "planned.txt"
+    begin = time.monotonic()
+    with output.open("w") as file:
+        process = subprocess.Popen(
+            command, cwd=checkout.folder, env=environment, stdout=file, stderr=file
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.monotonic() - begin
+    assert process.returncode == 0, output.read_text()[-2000:]
+    assert "simulate              126" in output.read_text()  # 2000 cells, 16 a job
+    scale = 1 if sys.platform == "darwin" else 1024  # bytes, or kilobytes
+    assert seconds < 10 and usage.ru_maxrss * scale < 2**30
