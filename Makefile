@@ -15,6 +15,10 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # Shell rules of the workflow find `python` here.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Snakemake stops where its cache cannot be made in the home.
+ifneq ($(shell mkdir -p "$${XDG_CACHE_HOME:-$$HOME/.cache}/snakemake" 2>/dev/null && echo made), made)
+export XDG_CACHE_HOME := $(CURDIR)/.snakemake/cache
+endif
 
 .PHONY: help reproduce quick gallery test test-slow test-slurm lint bench clean
 

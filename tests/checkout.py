@@ -14,6 +14,7 @@ import pandas as pd
 from layerwise.records import read_table
 
 ROOT = Path(__file__).parents[1]
+TINY = ("seeds=2", "steps=20", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32")
 OVERRIDES = """
 scale: quick
 experiments: [contraction]

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from checkout import ROOT, Checkout, layerwise, only, start, wait_for
+from checkout import ROOT, TINY, Checkout, layerwise, only, start, wait_for
 from helpers import assert_close, method_settings, population, random_batch, random_weights
 from layerwise import cli
 from layerwise.compose import options
@@ -19,7 +19,6 @@ from layerwise.moments import Moments
 from layerwise.networks import NETWORKS
 from layerwise.templates.rule import NewRule
 
-TINY = ("seeds=2", "steps=20", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32")
 QUICK = ("contraction", "--scale", "quick")
 
 

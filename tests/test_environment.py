@@ -1,5 +1,6 @@
 """What the pipeline needs of a machine: no network, no home, no compiler, and any number of threads."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -8,7 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from checkout import Checkout
+from checkout import TINY, Checkout
+from layerwise.records import read_table
 
 # Loaded by every Python of the run: whoever asks for another machine is answered with an error.
 NO_NETWORK = """
@@ -53,16 +55,9 @@ def programs(folder: Path) -> Path:
 
 
 def run(checkout: Checkout, cores: int, **environment: str) -> None:
-    """The small pipeline in a changed environment."""
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--configfile",
-        "small.yaml",
-        "--cores",
-        str(cores),
-    ]
+    """A small experiment in a changed environment."""
+    words = ["reproduce", "contraction", "--scale", "quick", "--cores", str(cores), *TINY]
+    command = [sys.executable, "-m", "layerwise.cli", *words]
     path = [str(Path(sys.executable).parent), environment.pop("PATH", os.environ["PATH"])]
     changed = {"PYTHONPATH": str(checkout.folder / "src"), **environment}
     done = subprocess.run(
@@ -70,6 +65,21 @@ def run(checkout: Checkout, cores: int, **environment: str) -> None:
         env=os.environ | {"PATH": os.pathsep.join(path)} | changed,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_threads_change_results_by_rounding_alone(tmp_path):
+    """A run of the default dimensions on one thread and on two."""
+    found = []
+    for threads in ("1", "2"):
+        out = tmp_path / f"{threads}.parquet"
+        words = ["method=kfac", "method.lr=[0.1,0.5]", "seeds=3", "steps=20", f"out={out}"]
+        subprocess.run(
+            [sys.executable, "-m", "layerwise.simulate", *words],
+            env=os.environ | {"OMP_NUM_THREADS": threads}, check=True, capture_output=True,
+        )  # fmt: skip
+        assert json.loads(Path(f"{out}.json").read_text())["threads"] == int(threads)
+        found.append(read_table(out))
+    pd.testing.assert_frame_equal(*found, rtol=1e-9, atol=1e-12)
 
 
 def test_results_do_not_depend_on_the_machine_around_them(tmp_path):

@@ -20,7 +20,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 TARGETS = ("scheduler", "job", "group")
 # A round for each: a signal, whom it meets, and when, as a fraction of an uninterrupted run's time.
 RNG = random.Random(0)
-ROUNDS = [(RNG.choice(SIGNALS), target, round(RNG.uniform(0.1, 0.95), 2)) for target in TARGETS * 3]
+ROUNDS = [(RNG.choice(SIGNALS), target, round(RNG.uniform(0.1, 0.95), 2)) for target in TARGETS * 7]
 
 
 def clear(checkout: Checkout) -> None:

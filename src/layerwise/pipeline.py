@@ -121,6 +121,19 @@ def _field(text: str, name: str) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """The environment in which shell rules find the `python` that runs this."""
+    """The environment in which shell rules find the `python` that runs this, and Snakemake a cache."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return os.environ | {"PATH": path}
+    environment = os.environ | {"PATH": path}
+    if not _has_cache():
+        environment["XDG_CACHE_HOME"] = str(PROJECT / ".snakemake" / "cache")
+    return environment
+
+
+def _has_cache() -> bool:
+    """Whether Snakemake's cache can be made where it usually is, in the home. It stops where not."""
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "snakemake"
+    try:
+        usual.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(usual, os.W_OK)
