@@ -38,8 +38,9 @@ def measure(sizes: Sizes, threads: int, device: str) -> pd.DataFrame:
 def second_order(sizes: Sizes, threads: int, device: str) -> pd.DataFrame:
     """Seconds of a single run's step against d_x, of methods from first to second order."""
     works = {}
+    small = ("task.d_y=8", "task.rank=4", "seeds=1", "method.lr=[0.1]")
     for method in SECOND_ORDER:
-        base = configured(sizes, method, f"device={device}", "seeds=1", "method.lr=[0.1]")
+        base = configured(sizes, method, f"device={device}", *small)
         if base.method.takes_damping:
             base = changed(base, "method.damping", [0.001])
         for d_x in sizes.dense_d_x:

@@ -16,9 +16,7 @@ class Sizes:
     steps: int  # of the plain loop and of the moment engine
     raw_steps: int  # where the raw batches of all seeds are drawn, which takes longer
     axes: dict[str, tuple[int, ...]]  # values of each of AXES
-    dense_d_x: tuple[
-        int, ...
-    ]  # input dimensions for the second-order methods; Newton's Hessian is dense
+    dense_d_x: tuple[int, ...]  # for the second-order methods; Newton takes at most 1024 weights
     threads: tuple[int, ...]
     rounds: int
     least_seconds: float  # that a timing takes; a shorter work is repeated
@@ -37,7 +35,7 @@ FULL = Sizes(
         "seeds": (1, 2, 4, 8, 16, 32, 64, 128),
         "step sizes": (1, 2, 4, 8, 16, 32),
     },
-    dense_d_x=(25, 50, 100, 200, 400),
+    dense_d_x=(30, 60, 120, 240),
     threads=(1, 2),
     rounds=5,
     least_seconds=0.02,
