@@ -132,6 +132,9 @@ def test_many_random_overrides_are_accepted_or_refused(folder):
         "method=null",
         "task=null",
         "~method.label",
+        "seeds=99999999999999999999",
+        "instances=" + "x" * 2000,
+        "out=" + "x" * 2000 + ".parquet",
     ],
 )
 def test_overrides_that_hydra_stumbles_over_are_answered(word):

@@ -82,7 +82,7 @@ def test_equal_seeds_give_identical_tables(tmp_path: Path) -> None:
         ("task.basis=rotate", "task.basis = 'rotate' is not allowed: allowed is 'rotated' or 'axis'"),
         ("task.noise=-1", "task.noise = -1 is not allowed: allowed is greater than or equal to 0"),
         ("task.d_x=8.5", "task.d_x = 8.5 is not allowed: allowed is a valid integer"),
-        ("seeds=0", "seeds = 0 is not allowed: allowed is a count of at least 1"),
+        ("seeds=0", "seeds = 0 is not allowed: allowed is a count from 1 to 100000"),
         ("seeds=[1,1]", "seeds = [1, 1] is not allowed: seeds must differ"),
         ("task.inputs=rademacher", "engine = 'moments' is not allowed with task.inputs"),
         ("record_every=0", "record_every = 0 is not allowed: allowed is an interval"),

@@ -148,7 +148,7 @@ def paths_of(config: DictConfig) -> tuple[Path, Path | None]:
     if out.suffix not in (".parquet", ".csv"):
         raise ConfigError(f"out = {str(out)!r} is not allowed: allowed are .parquet and .csv files")
     instances = None if config.instances is None else Path(str(config.instances))
-    if instances is not None and not instances.is_file():
+    if instances is not None and not _is_file(instances):
         raise ConfigError(f"instances = {str(instances)!r} is not allowed: there is no such file")
     return out, instances
 
@@ -198,3 +198,11 @@ def _known_keys(overrides: Sequence[str]) -> list[str]:
 
 def _is_group(override: str) -> bool:
     return override.lstrip("+~").split("=")[0].split("@")[0] in GROUPS
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; none has a name that is too long for the system."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

@@ -25,6 +25,9 @@ from layerwise.task_settings import (
 )
 from layerwise.validation import NonNegative, Positive, Settings, nearest, validate
 
+# All seeds of a cell lie in memory at once.
+MAX_SEEDS = 100_000
+
 
 def _as_list(value: Any) -> Any:
     """A single number stands for a list of one."""
@@ -34,8 +37,8 @@ def _as_list(value: Any) -> Any:
 def _as_seeds(value: Any) -> Any:
     """A count n stands for the seeds 0 to n - 1."""
     if isinstance(value, int) and not isinstance(value, bool):
-        if value < 1:
-            raise ValueError("allowed is a count of at least 1, or a list of seeds")
+        if not 1 <= value <= MAX_SEEDS:
+            raise ValueError(f"allowed is a count from 1 to {MAX_SEEDS}, or a list of seeds")
         return list(range(value))
     return value
 
