@@ -11,9 +11,11 @@ from layerwise.aggregate import aggregate, collect
 from layerwise.compose import options
 from layerwise.figures import render
 from layerwise.instances import draw, key, save
-from layerwise.plan import ExperimentPlan, plan
-from layerwise.run import run_job
+from layerwise.plan import ExperimentPlan, Job, plan
+from layerwise.records import read_table
+from layerwise.run import run_cell, run_job
 from layerwise.task_settings import LinearProblem
+from layerwise.tasks import linear_representation
 from layerwise.validation import validate
 
 SMALL = {
@@ -81,3 +83,27 @@ def test_step_sizes_span_two_decades_where_one_is_selected() -> None:
     for cell in (cell for one in selecting for cell in one.cells):
         lrs = np.array(cell.settings.method.lr)
         assert lrs.max() / lrs.min() >= 90, (cell.settings.method.name, cell.problem)
+
+
+def test_sizes_of_the_transfer_sample_share_one_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same tables, bitwise, as from a run for each size."""
+    small = [*SMALL["linear_representation"], "seeds=2", "steps=6", "task.kappa_x=[1,10]"]
+    cells = plan("transfer", "quick", [*small, "task.n_transfer=[5,20,80]"]).cells
+    sgd = tuple(cell for cell in cells if cell.settings.method.name == "sgd")
+    trained = []
+    train = linear_representation.train
+    monkeypatch.setattr(
+        linear_representation, "train", lambda *of, **more: trained.append(of) or train(*of, **more)
+    )
+    run_job(json.loads(Job(sgd).content), None, tmp_path / "together.parquet")
+    assert len(sgd) == 6 and len(trained) == 2
+    together = read_table(tmp_path / "together.parquet").set_index("problem")
+    for cell in sgd:
+        run_cell(cell.settings, None, tmp_path / "alone.parquet")
+        alone = read_table(tmp_path / "alone.parquet")
+        own = together.loc[[cell.problem]].reset_index(drop=True)
+        pd.testing.assert_frame_equal(
+            own[alone.columns], alone, check_exact=True, check_dtype=False
+        )

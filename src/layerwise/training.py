@@ -22,6 +22,9 @@ from layerwise.networks import Weights
 from layerwise.problem import Population
 from layerwise.records import METRICS
 
+# What is measured once; the transfer loss comes after, once for each sample of the transfer task.
+SHARED_METRICS = tuple(name for name in METRICS if name != "transfer_loss")
+
 # A run whose weights pass this bound, or are not finite, has diverged: weights are of order one here.
 WEIGHT_BOUND = 1e6
 
@@ -76,8 +79,9 @@ def train(
     recorded: Sequence[int],
     report: Callable[[int], None],
     stop_at: float | None = None,
-) -> Trace:
-    """Train for max(recorded) steps and evaluate at each recorded step.
+) -> list[Trace]:
+    """Train for max(recorded) steps and evaluate at each recorded step: a trace for each sample of the
+    transfer task.
 
     ``streams`` has one stream for each batch of a step. A run that diverges is frozen at its last
     good weights and its metrics are NaN from then on; the others never notice. ``report`` is called
@@ -97,7 +101,7 @@ def train(
             rows.append(torch.where(diverged_at >= 0, torch.nan, metrics))
             report(step)
             if stop_at is not None:
-                reached |= rows[-1][METRICS.index("subspace_distance")] <= stop_at
+                reached |= rows[-1][SHARED_METRICS.index("subspace_distance")] <= stop_at
                 if bool(reached.all(dim=0).any()):
                     break
         if step < max(recorded):
@@ -106,11 +110,12 @@ def train(
             diverged_at = torch.where(ok | (diverged_at >= 0), diverged_at, step + 1)
             weights = _accept(ok[..., None, None], proposed, weights)
     values = torch.stack(rows, dim=1).cpu().numpy()
-    return Trace(
-        steps=np.asarray(sorted(due)[: len(rows)]),
-        metrics=dict(zip(METRICS, values, strict=True)),
-        diverged_at=diverged_at.cpu().numpy(),
-    )
+    done = np.asarray(sorted(due)[: len(rows)])
+    shared = dict(zip(SHARED_METRICS, values, strict=False))
+    return [
+        Trace(done, shared | {"transfer_loss": losses}, diverged_at.cpu().numpy())
+        for losses in values[len(shared) :]
+    ]
 
 
 def _evaluate(
@@ -121,17 +126,20 @@ def _evaluate(
     transfer: TransferTask,
     batch: Moments,
 ) -> Tensor:
-    """All METRICS in order, stacked: (M, S, V). The training loss is on the coming batch."""
+    """SHARED_METRICS in order, then each sample's transfer loss, stacked: (M - 1 + T, S, V). The
+    training loss is on the coming batch."""
     predictor = method.predictor(weights)
     # Distances and refits depend on the row space alone; an orthonormal basis keeps them accurate.
     basis = orthonormal_rows(predictor.features)
+    transferred = transfer.losses(basis)
     return torch.stack(
         [
             method.loss(weights, batch),
             excess_loss(predictor, population, root),
             subspace_distance(basis, population.features),
-            *transfer.losses(basis),
+            transferred.population,
             outside_norm(predictor.features, population.features),
             head_sigma_min(predictor.head),
+            *transferred.sample,
         ]
     )

@@ -30,7 +30,6 @@ RC: Any = {
     "legend.frameon": False,
     "figure.dpi": 150,
     "savefig.dpi": 160,
-    "savefig.bbox": "tight",
     "pdf.fonttype": 42,
     "figure.constrained_layout.use": True,
 }

@@ -1,6 +1,6 @@
 """Linear representation learning (Section 3.1): a method trained on a problem, as a table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +24,17 @@ def run(
     settings: RunSettings, instances: Path | None, report: Callable[[int], None]
 ) -> pd.DataFrame:
     """The run's table, on the instances of a file or drawn here from the same streams."""
-    task = _task(settings)
+    return run_together([settings], instances, report)[0]
+
+
+def run_together(
+    cells: Sequence[RunSettings], instances: Path | None, report: Callable[[int], None]
+) -> list[pd.DataFrame]:
+    """The tables of cells that differ in n_transfer alone, of which training knows nothing."""
+    task, seeds = _task(cells[0]), cells[0].seeds
     if instances is None:
-        return simulate(settings, draw(task, settings.seeds), report)
-    return simulate(settings, load(instances, key(task.instance(settings.seeds))), report)
+        return _train_once(cells, draw(task, seeds), report)
+    return _train_once(cells, load(instances, key(task.instance(seeds))), report)
 
 
 def _task(settings: RunSettings) -> LinearTask:
@@ -39,6 +46,13 @@ def simulate(
     settings: RunSettings, drawn: Instances, report: Callable[[int], None] = lambda step: None
 ) -> pd.DataFrame:
     """Train and measure on drawn instances; returns the table with RUN_COLUMNS."""
+    return _train_once([settings], drawn, report)[0]
+
+
+def _train_once(
+    cells: Sequence[RunSettings], drawn: Instances, report: Callable[[int], None]
+) -> list[pd.DataFrame]:
+    settings = cells[0]
     dtype, task = getattr(torch, settings.dtype), _task(settings)
     training, transfer = populations(drawn, task.noise, dtype, settings.device)
     grid = Grid(settings.method, dtype, settings.device)
@@ -48,11 +62,17 @@ def simulate(
         _stream(settings, training, task.batch_size, purpose)
         for purpose in ("batches", "batches for the head")[: method.batches_per_step]
     ]
-    sample = _stream(settings, transfer, task.n_transfer, "transfer sample").next()
-    refit = TransferTask(transfer, sample)
+    samples = [
+        _stream(cell, transfer, _task(cell).n_transfer, "transfer sample").next() for cell in cells
+    ]
+    refits = TransferTask(transfer, samples)
     recorded = record_steps(settings.steps, settings.record_every)
-    trace = train(method, weights, training, refit, streams, recorded, report, settings.stop_at)
-    return _table(settings, trace).assign(eigenvalue_min=drawn.eigenvalues.min())[[*RUN_COLUMNS]]
+    traces = train(method, weights, training, refits, streams, recorded, report, settings.stop_at)
+    smallest = drawn.eigenvalues.min()
+    return [
+        _table(cell, trace).assign(eigenvalue_min=smallest)[[*RUN_COLUMNS]]
+        for cell, trace in zip(cells, traces, strict=True)
+    ]
 
 
 def _stream(
