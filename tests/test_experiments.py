@@ -85,12 +85,11 @@ def test_step_sizes_span_two_decades_where_one_is_selected() -> None:
         assert lrs.max() / lrs.min() >= 90, (cell.settings.method.name, cell.problem)
 
 
-def test_sizes_of_the_transfer_sample_share_one_training(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The same tables, bitwise, as from a run for each size."""
-    small = [*SMALL["linear_representation"], "seeds=2", "steps=6", "task.kappa_x=[1,10]"]
-    cells = plan("transfer", "quick", [*small, "task.n_transfer=[5,20,80]"]).cells
+def test_transfer_tasks_share_one_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same tables, bitwise, as from a run for each transfer task."""
+    own = [*SMALL["linear_representation"], "seeds=2", "steps=6", "task.kappa_x=[1,10]"]
+    cells = plan("batch_norm", "quick", [*own, "task.transfer_kappa_x=[null,100]"]).cells
+    cells += plan("batch_norm", "quick", [*own, "task.n_transfer=5"]).cells
     sgd = tuple(cell for cell in cells if cell.settings.method.name == "sgd")
     trained = []
     train = linear_representation.train

@@ -21,7 +21,7 @@ from layerwise.problem import Population
 
 def transfer_task(of, n, seeds=(0, 1)):
     sample = GaussianMoments(of, n, seeds, "sample").next()
-    return TransferTask(of, [sample])
+    return TransferTask(of, sample)
 
 
 def excess(weights, of, offset=None):
@@ -128,7 +128,7 @@ def test_the_sample_refit_tends_to_the_population_refit():
     for n in (100, 10_000, 10**8):
         task = transfer_task(of, n, range(40))
         limit = task.losses(basis).population
-        gaps.append((task.losses(basis).sample[0] - limit) / limit)
+        gaps.append((task.losses(basis).sample - limit) / limit)
     assert all((gap > 0).all() for gap in gaps)
     assert gaps[2].max() < 1e-5
     assert 50 < gaps[0].mean() / gaps[1].mean() < 200

@@ -3,7 +3,6 @@
 All are batched: shapes (S, V). A diverged run's metrics are set to NaN by the training loop.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -58,8 +57,7 @@ def head_sigma_min(head: Tensor) -> Tensor:
 
 
 class TransferLoss(NamedTuple):
-    """Excess population loss with the head refitted on each of T samples (T, S, V), and with the best
-    head (S, V)."""
+    """Excess population loss with the head refitted on a sample, and with the best head; each (S, V)."""
 
     sample: Tensor
     population: Tensor
@@ -68,21 +66,20 @@ class TransferLoss(NamedTuple):
 class TransferTask:
     """A new task with the same features G*: the head is refitted on the frozen representation G x.
 
-    ``samples`` holds the moments of T samples, each of which the head is refitted on. An offset of
-    the features is left out of the refit: both the true map and the inputs' mean are without one.
+    ``sample`` holds the moments of the n_transfer samples for the refit. An offset of the features
+    is left out of the refit: both the true map and the inputs' mean are without one.
     """
 
-    def __init__(self, population: Population, samples: Sequence[Moments]) -> None:
+    def __init__(self, population: Population, sample: Moments) -> None:
         self._root = population.covariance_power(0.5)
         self._map = true_map(population, self._root)
-        self._samples = samples
+        self._sample = sample
 
     def losses(self, features: Tensor) -> TransferLoss:
-        """Of features (S, V, k, d_x), after a least-squares refit on each sample and with the best head
+        """Of features (S, V, k, d_x), after a least-squares refit on the sample and with the best head
         F* G* Sigma G^T (G Sigma G^T)^-1."""
         weighted = times_seed_matrix(features, self._root)  # G R
         correlation = times_seed_matrix(weighted, self._map.squeeze(1).mT).mT
         best = solve_spd_right(correlation, weighted @ weighted.mT)
-        fitted = [least_squares_head(features, sample) for sample in self._samples]
-        *losses, limit = (_half_square(head @ weighted - self._map) for head in (*fitted, best))
-        return TransferLoss(torch.stack(losses), limit)
+        fitted = least_squares_head(features, self._sample)
+        return TransferLoss(*(_half_square(head @ weighted - self._map) for head in (fitted, best)))

@@ -15,6 +15,7 @@ import torch
 from layerwise.files import environment, write_json
 from layerwise.records import write_table
 from layerwise.settings import RunSettings, run_settings
+from layerwise.task_settings import TRANSFER_KEYS
 from layerwise.validation import ConfigError
 
 # Seconds between progress lines of a long run.
@@ -49,10 +50,10 @@ def run_job(job: list[dict[str, Any]], instances: Path | None, out: Path) -> Non
 
 
 def _trained_alike(problems: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """A method's problems, those together that differ in the samples of the transfer task alone."""
+    """A method's problems, those together that differ in the transfer task alone."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for problem in problems:
-        trained = {key: value for key, value in problem["task"].items() if key != "n_transfer"}
+        trained = {key: value for key, value in problem["task"].items() if key not in TRANSFER_KEYS}
         groups.setdefault(json.dumps(trained, sort_keys=True), []).append(problem)
     return list(groups.values())
 

@@ -13,6 +13,10 @@ Condition = Annotated[float, Field(ge=1, le=1e12)]
 Noise = Annotated[float, Field(ge=0, le=1e6)]
 
 
+# What a linear task's transfer task depends on, and its training does not.
+TRANSFER_KEYS = ("transfer_kappa_x", "n_transfer")
+
+
 class LinearProblem(Settings):
     """What an instance of linear representation learning depends on: y = F* G* x + eps (Sec. 3.1)."""
 

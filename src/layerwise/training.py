@@ -22,8 +22,9 @@ from layerwise.networks import Weights
 from layerwise.problem import Population
 from layerwise.records import METRICS
 
-# What is measured once; the transfer loss comes after, once for each sample of the transfer task.
-SHARED_METRICS = tuple(name for name in METRICS if name != "transfer_loss")
+# A transfer task's metrics, and those that have nothing to do with one.
+TRANSFER_METRICS = ("transfer_loss", "transfer_loss_population")
+OWN_METRICS = tuple(name for name in METRICS if name not in TRANSFER_METRICS)
 
 # A run whose weights pass this bound, or are not finite, has diverged: weights are of order one here.
 WEIGHT_BOUND = 1e6
@@ -74,14 +75,14 @@ def train(
     method: Method,
     weights: Weights,
     population: Population,
-    transfer: TransferTask,
+    transfers: Sequence[TransferTask],
     streams: Sequence[Stream],
     recorded: Sequence[int],
     report: Callable[[int], None],
     stop_at: float | None = None,
 ) -> list[Trace]:
-    """Train for max(recorded) steps and evaluate at each recorded step: a trace for each sample of the
-    transfer task.
+    """Train for max(recorded) steps and evaluate at each recorded step: a trace for each transfer
+    task.
 
     ``streams`` has one stream for each batch of a step. A run that diverges is frozen at its last
     good weights and its metrics are NaN from then on; the others never notice. ``report`` is called
@@ -97,11 +98,11 @@ def train(
     for step in range(max(recorded) + 1):
         batches = [stream.next() for stream in streams]
         if step in due:
-            metrics = _evaluate(method, weights, population, root, transfer, batches[0])
+            metrics = _evaluate(method, weights, population, root, transfers, batches[0])
             rows.append(torch.where(diverged_at >= 0, torch.nan, metrics))
             report(step)
             if stop_at is not None:
-                reached |= rows[-1][SHARED_METRICS.index("subspace_distance")] <= stop_at
+                reached |= rows[-1][OWN_METRICS.index("subspace_distance")] <= stop_at
                 if bool(reached.all(dim=0).any()):
                     break
         if step < max(recorded):
@@ -111,10 +112,11 @@ def train(
             weights = _accept(ok[..., None, None], proposed, weights)
     values = torch.stack(rows, dim=1).cpu().numpy()
     done = np.asarray(sorted(due)[: len(rows)])
-    shared = dict(zip(SHARED_METRICS, values, strict=False))
+    own = dict(zip(OWN_METRICS, values, strict=False))
+    pairs = values[len(own) :].reshape(-1, 2, *values.shape[1:])
     return [
-        Trace(done, shared | {"transfer_loss": losses}, diverged_at.cpu().numpy())
-        for losses in values[len(shared) :]
+        Trace(done, own | dict(zip(TRANSFER_METRICS, pair, strict=True)), diverged_at.cpu().numpy())
+        for pair in pairs
     ]
 
 
@@ -123,23 +125,21 @@ def _evaluate(
     weights: Weights,
     population: Population,
     root: Tensor,
-    transfer: TransferTask,
+    transfers: Sequence[TransferTask],
     batch: Moments,
 ) -> Tensor:
-    """SHARED_METRICS in order, then each sample's transfer loss, stacked: (M - 1 + T, S, V). The
-    training loss is on the coming batch."""
+    """OWN_METRICS, then TRANSFER_METRICS of each of T tasks, stacked: (M - 2 + 2 T, S, V). The training
+    loss is on the coming batch."""
     predictor = method.predictor(weights)
     # Distances and refits depend on the row space alone; an orthonormal basis keeps them accurate.
     basis = orthonormal_rows(predictor.features)
-    transferred = transfer.losses(basis)
     return torch.stack(
         [
             method.loss(weights, batch),
             excess_loss(predictor, population, root),
             subspace_distance(basis, population.features),
-            transferred.population,
             outside_norm(predictor.features, population.features),
             head_sigma_min(predictor.head),
-            *transferred.sample,
+            *(loss for transfer in transfers for loss in transfer.losses(basis)),
         ]
     )

@@ -15,21 +15,20 @@ from layerwise.records import write_table
 
 def run(sizes: Sizes, device: str, folder: Path) -> dict[str, pd.DataFrame]:
     """Measure engines, scaling and floor for each number of threads; write each table to ``folder`` as
-    CSV, and machine.json beside them.
+    CSV once a part of it is there, and machine.json beside them.
 
     On a GPU the number of the host's threads stays at one.
     """
     counts = [1] if device == "cuda" else [n for n in sizes.threads if n <= (os.cpu_count() or 1)]
-    measured: dict[str, list[pd.DataFrame]] = {}
+    gpu = torch.cuda.get_device_name() if device == "cuda" else None
+    write_json(environment() | {"cpus": os.cpu_count(), "gpu": gpu}, folder / "machine.json")
+    tables: dict[str, pd.DataFrame] = {}
     for threads in counts:
         torch.set_num_threads(threads)
         for name, table in _tables(sizes, threads, device):
-            measured.setdefault(name, []).append(table)
-    tables = {name: pd.concat(parts, ignore_index=True) for name, parts in measured.items()}
-    for name, table in tables.items():
-        write_table(table, folder / f"{name}.csv")
-    gpu = torch.cuda.get_device_name() if device == "cuda" else None
-    write_json(environment() | {"cpus": os.cpu_count(), "gpu": gpu}, folder / "machine.json")
+            parts = [tables[name], table] if name in tables else [table]
+            tables[name] = pd.concat(parts, ignore_index=True)
+            write_table(tables[name], folder / f"{name}.csv")
     return tables
 
 

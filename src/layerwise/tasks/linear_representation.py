@@ -30,11 +30,13 @@ def run(
 def run_together(
     cells: Sequence[RunSettings], instances: Path | None, report: Callable[[int], None]
 ) -> list[pd.DataFrame]:
-    """The tables of cells that differ in n_transfer alone, of which training knows nothing."""
-    task, seeds = _task(cells[0]), cells[0].seeds
-    if instances is None:
-        return _train_once(cells, draw(task, seeds), report)
-    return _train_once(cells, load(instances, key(task.instance(seeds))), report)
+    """The tables of cells that differ in their transfer tasks alone, of which training knows nothing."""
+    return _train_once(cells, [_instances(cell, instances) for cell in cells], report)
+
+
+def _instances(settings: RunSettings, path: Path | None) -> Instances:
+    task, seeds = _task(settings), settings.seeds
+    return draw(task, seeds) if path is None else load(path, key(task.instance(seeds)))
 
 
 def _task(settings: RunSettings) -> LinearTask:
@@ -46,33 +48,39 @@ def simulate(
     settings: RunSettings, drawn: Instances, report: Callable[[int], None] = lambda step: None
 ) -> pd.DataFrame:
     """Train and measure on drawn instances; returns the table with RUN_COLUMNS."""
-    return _train_once([settings], drawn, report)[0]
+    return _train_once([settings], [drawn], report)[0]
 
 
 def _train_once(
-    cells: Sequence[RunSettings], drawn: Instances, report: Callable[[int], None]
+    cells: Sequence[RunSettings], drawn: Sequence[Instances], report: Callable[[int], None]
 ) -> list[pd.DataFrame]:
     settings = cells[0]
     dtype, task = getattr(torch, settings.dtype), _task(settings)
-    training, transfer = populations(drawn, task.noise, dtype, settings.device)
+    training, _ = populations(drawn[0], task.noise, dtype, settings.device)
     grid = Grid(settings.method, dtype, settings.device)
-    weights = _initial_weights(drawn, len(grid), training)
+    weights = _initial_weights(drawn[0], len(grid), training)
     method = Method(settings.method, grid, training, weights)
     streams = [
         _stream(settings, training, task.batch_size, purpose)
         for purpose in ("batches", "batches for the head")[: method.batches_per_step]
     ]
-    samples = [
-        _stream(cell, transfer, _task(cell).n_transfer, "transfer sample").next() for cell in cells
-    ]
-    refits = TransferTask(transfer, samples)
+    transfers = [_transfer(*of) for of in zip(cells, drawn, strict=True)]
     recorded = record_steps(settings.steps, settings.record_every)
-    traces = train(method, weights, training, refits, streams, recorded, report, settings.stop_at)
-    smallest = drawn.eigenvalues.min()
+    traces = train(
+        method, weights, training, transfers, streams, recorded, report, settings.stop_at
+    )
+    smallest = drawn[0].eigenvalues.min()
     return [
         _table(cell, trace).assign(eigenvalue_min=smallest)[[*RUN_COLUMNS]]
         for cell, trace in zip(cells, traces, strict=True)
     ]
+
+
+def _transfer(settings: RunSettings, drawn: Instances) -> TransferTask:
+    task = _task(settings)
+    _, population = populations(drawn, task.noise, getattr(torch, settings.dtype), settings.device)
+    sample = _stream(settings, population, task.n_transfer, "transfer sample").next()
+    return TransferTask(population, sample)
 
 
 def _stream(
