@@ -165,6 +165,18 @@ def world(holds: bool) -> dict[str, dict[str, pd.DataFrame]]:
             ]
         )
     )  # fmt: skip
+    modern = 0.9 if holds else 0.5
+    results["modern_alignment"] = selecting(
+        simple(
+            [
+                {"method": m, "kappa_x": 1000, "problem": "p", "alignment": a}
+                for m, a in {
+                    "sgd": 0.5, "kfac": 0.9, "shampoo": modern, "soap": modern, "muon": modern,
+                    "spectral": modern,
+                }.items()
+            ]
+        )
+    )  # fmt: skip
     losses = {"sgd": 3.0, "kfac": 1.0} if holds else {"sgd": 1.0, "kfac": 1.0}
     results["transfer"] = selecting(
         simple([{"method": m, "n_transfer": 300, "problem": "p", "transfer_loss": v}

@@ -1,6 +1,7 @@
 """Many steps of the single-index network: against autograd, torch.optim, one step, and least squares."""
 
 import copy
+import importlib
 from dataclasses import replace
 from itertools import product
 
@@ -22,6 +23,8 @@ from layerwise.training import WEIGHT_BOUND
 WIDE = replace(SMALL, aspect_ratio=1.5)  # fewer samples than dimensions
 ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
 KFAC = {"precondition_outputs": True, "lr_head": None}
+MUON = {"optimizer": "torch.optim.Muon", "weight_decay": 0.0}
+OPTIONS = {"adam.Adam": ADAM, "kfac.KFAC": KFAC, "torch_optimizer.TorchOptimizer": MUON}
 METHODS = {
     "sgd": ("sgd.SGD", "plain"),
     "adam": ("adam.Adam", "plain"),
@@ -31,6 +34,8 @@ METHODS = {
     "bn_input_sgd": ("sgd.SGD", "bn_input"),
     "bn_input_adam": ("adam.Adam", "bn_input"),
     "whitened_sgd": ("sgd.SGD", "whitened"),
+    "spectral": ("spectral.SpectralDescent", "plain"),
+    "torch": ("torch_optimizer.TorchOptimizer", "plain"),
 }
 
 
@@ -54,7 +59,7 @@ def make_run(
         damping=list(damping),
         takes_damping=bool(damping),
         inverts="nothing",
-        options={**{"adam.Adam": ADAM, "kfac.KFAC": KFAC}.get(rule, {}), **options},
+        options=options or OPTIONS.get(rule, {}),
     )
     return Runs(problem, settings, list(seeds), layers, samples, dtype, "cpu")
 
@@ -164,7 +169,7 @@ def test_one_step_is_that_of_the_one_step_simulation(method, damping, samples, p
 
 @pytest.mark.parametrize("layers", ["first", "both"])
 @pytest.mark.parametrize(
-    "method", [name for name, (rule, _) in METHODS.items() if "kfac" not in rule]
+    "method", [name for name, (rule, _) in METHODS.items() if rule in ("sgd.SGD", "adam.Adam")]
 )
 def test_sgd_and_adam_are_those_of_torch_optim(method, layers):
     """Five steps of torch's optimiser and autograd on the same batches, each run alone."""
@@ -185,6 +190,58 @@ def test_sgd_and_adam_are_those_of_torch_optim(method, layers):
             optimiser.step()
         assert_close(weights.features[s, v], G.detach())
         assert_close(weights.head[s, v], f.detach())
+
+
+def autograd(G, f, batch, s):
+    """The gradients of one run, both layers'."""
+    return torch.func.grad(loss, (0, 1))(G, f, batch.x[s], batch.y[s])
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "layers"),
+    [
+        ("torch.optim.Muon", {"weight_decay": 0.0}, "first"),
+        ("torch.optim.Muon", {"weight_decay": 0.0}, "both"),
+        ("pytorch_optimizer.Shampoo", {}, "first"),
+        ("pytorch_optimizer.Shampoo", {}, "both"),
+        ("pytorch_optimizer.SOAP", {"weight_decay": 0.0}, "first"),
+    ],
+)
+def test_torch_optimizers_are_those_of_their_packages(path, options, layers):
+    """Three steps of the class itself with autograd's gradients, each run alone. There are as many
+    neurons as inputs: SOAP takes all eigenvectors of Gram matrices, arbitrary where they are singular."""
+    module, name = path.rsplit(".", 1)
+    optimizer = getattr(importlib.import_module(module), name)
+    run = make_run(
+        "torch", (0.02, 0.1), problem=replace(SMALL, width=SMALL.d), layers=layers,
+        optimizer=path, **options,
+    )  # fmt: skip
+    weights, batches = stepped(run, 3)
+    for s, (v, lr) in product(range(2), enumerate((0.02, 0.1))):
+        G, f = (torch.nn.Parameter(part[s, v].clone()) for part in run.weights)
+        alone = optimizer([G, f] if layers == "both" else [G], lr=lr, **options)
+        for batch in batches:
+            G.grad, f.grad = autograd(G.detach(), f.detach(), batch, s)
+            alone.step()
+        assert_close(weights.features[s, v], G.detach(), 1e-6)
+        assert_close(weights.head[s, v], f.detach(), 1e-6)
+
+
+@pytest.mark.parametrize("layers", ["first", "both"])
+def test_spectral_descent_orthogonalises_each_layers_gradient(layers):
+    run = make_run("spectral", (0.02, 0.1), layers=layers)
+    weights, batches = stepped(run, 3)
+    for s, (v, lr) in product(range(2), enumerate((0.02, 0.1))):
+        G, f = (part[s, v].clone() for part in run.weights)
+        for batch in batches:
+            steps = []
+            for gradient in autograd(G, f, batch, s):
+                u, values, vt = torch.linalg.svd(gradient, full_matrices=False)
+                steps.append(lr * values.sum() * (u @ vt))
+            G = G - steps[0]
+            f = f - steps[1] if layers == "both" else f
+        assert_close(weights.features[s, v], G, 1e-6)
+        assert_close(weights.head[s, v], f, 1e-6)
 
 
 @pytest.mark.parametrize("damping", [0.03, 1.0])
@@ -208,7 +265,7 @@ def test_kfac_is_the_dense_equation(damping):
 
 
 def test_kfacs_head_at_step_size_one_is_least_squares():
-    run = make_run("kfac", (0.3,), (0.0,), layers="both", lr_head=1.0)
+    run = make_run("kfac", (0.3,), (0.0,), layers="both", **KFAC | {"lr_head": 1.0})
     weights, batches = stepped(run, 2)
     for s in range(2):
         z = torch.tanh(batches[-1].x[s] @ weights.features[s, 0].mT)

@@ -11,8 +11,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from layerwise.linalg import solve_spd_left
-from layerwise.methods import adam
-from layerwise.methods.base import Grid
+from layerwise.methods.base import Grid, load_rule
 from layerwise.networks import Weights
 from layerwise.settings import MethodSettings
 from layerwise.single_network import Batch, SingleIndexNetwork
@@ -83,16 +82,13 @@ class KFAC:
         return solve_spd_left(second_moment, z @ residual.mT / n).mT
 
 
-class Adam:
-    """As :class:`layerwise.methods.adam.Adam`, with lr as it stands on both layers: the size of
-    Adam's steps does not depend on the gradient's."""
+class OfGradients:
+    """A rule of :mod:`layerwise.methods` that asks a network for its gradients alone, with lr as it
+    stands on both layers: the size of such a rule's steps is mostly its own, not the gradient's."""
 
-    def __init__(
-        self, network: SingleIndexNetwork, grid: Grid, start: Weights, **options: float
-    ) -> None:
-        # Any: the rule asks a network for its gradients alone, and never looks into a batch.
-        self._rule: Any = adam.Adam(grid, **options)
-        self._network = network
+    def __init__(self, network: SingleIndexNetwork, start: Weights, rule: Any) -> None:
+        # Any: the rule never looks into a batch, which is no linear network's here.
+        self._rule, self._network = rule, network
         self._memory = self._rule.start(start)
 
     def step(self, weights: Weights, batch: Batch) -> Weights:
@@ -100,14 +96,17 @@ class Adam:
         return weights
 
 
-RULES = {"sgd.SGD": SGD, "kfac.KFAC": KFAC, "adam.Adam": Adam}
+# Rules with a form of their own for this network.
+OWN_RULES = {"sgd.SGD": SGD, "kfac.KFAC": KFAC}
 
 
 def make_rule(
     settings: MethodSettings, network: SingleIndexNetwork, grid: Grid, start: Weights
 ) -> Rule:
-    """The rule that ``settings.rule`` names, one of ``RULES``, with the settings' options."""
-    make: Any = RULES[settings.rule]
+    """The rule that ``settings.rule`` names, with the settings' options."""
+    if settings.rule not in OWN_RULES:
+        return OfGradients(network, start, load_rule(settings, grid))
+    make: Any = OWN_RULES[settings.rule]
     rule: Rule = make(network, grid, start, **settings.options)
     return rule
 

@@ -126,5 +126,5 @@ SINGLE_INDEX_METHODS = (
 # And those that take many.
 SINGLE_INDEX_TRAINING_METHODS = (
     "sgd", "adam", "kfac", "bn_hidden_sgd", "bn_hidden_adam", "bn_input_sgd", "bn_input_adam",
-    "whitened_sgd",
+    "whitened_sgd", "spectral", "shampoo", "soap", "muon",
 )  # fmt: skip

@@ -61,9 +61,21 @@ def one_step_alignments(*methods: str) -> Values:
     return values
 
 
+def trained_alignments(method: str) -> Values:
+    """After many steps at κ_x = 1000: the alignments of SGD, of KFAC and of a method."""
+
+    def values(results: Results) -> pd.DataFrame:
+        table = rows_of(selected(results, "modern_alignment"), kappa_x=1000)
+        own = [rows_of(table, method=name) for name in ("sgd", "kfac", method)]
+        return pd.concat([one.set_index("seed")["alignment"] for one in own], axis=1)
+
+    return values
+
+
 def largest_share_of_gap(methods: int) -> Callable[[np.ndarray], float]:
     """The largest share, over bases and methods, of the gap from SGD's to KFAC's mean alignment that a
-    method closes, for rows of :func:`one_step_alignments`; negative where it opens."""
+    method closes, for rows of :func:`one_step_alignments` or :func:`trained_alignments`; negative where
+    it opens."""
 
     def statistic(rows: np.ndarray) -> float:
         sgd, kfac, *others = rows.mean(axis=0).reshape(-1, 2 + methods).T

@@ -15,6 +15,12 @@ from layerwise.claims.statistics import (
 )
 
 SOURCE = "ours"
+MODERN = (
+    ("Shampoo", "shampoo"),
+    ("SOAP", "soap"),
+    ("Muon", "muon"),
+    ("Spectral descent", "spectral"),
+)
 
 
 def _input_batch_norm(
@@ -107,12 +113,21 @@ OURS = (
             key,
             "modern_optimizers",
         )
-        for name, method in (
-            ("Shampoo", "shampoo"),
-            ("SOAP", "soap"),
-            ("Muon", "muon"),
-            ("Spectral descent", "spectral"),
-        )
+        for name, method in MODERN
         for key, symbol in (("kappa_x", "κ_x"), ("kappa_f", "κ_F"))
+    ),
+    *(
+        Claim(
+            name=f"R6 {name}",
+            statement=f"Trained on, {name}'s first layer aligns as KFAC's",
+            source=SOURCE,
+            quantity="share of the gap in mean alignment from SGD to KFAC that it closes, κ_x = 1000",
+            values=measures.trained_alignments(method),
+            statistic=measures.largest_share_of_gap(1),
+            threshold=at_least(0.8),
+            partly=at_least(0.5),
+            figure="modern_alignment",
+        )
+        for name, method in MODERN
     ),
 )
