@@ -1,11 +1,15 @@
 """Disks that are full and folders that cannot be written: one sentence, and the old files as they were."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from checkout import Checkout
 from helpers import problem
 from layerwise.files import FileError, write_json
 from layerwise.instances import draw, save
@@ -89,3 +93,62 @@ def test_a_folder_in_the_place_of_the_file(tmp_path):
     with pytest.raises(FileError, match="record.json was not written"):
         write_json({}, tmp_path / "record.json")
     assert contents(tmp_path) == {"record.json": None}
+
+
+class Disk:
+    """A file system in memory in the place of a checkout's results, of the size that it is given."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self._mount("-t", "tmpfs", "-o", "size=64k", "tmpfs")
+
+    def becomes(self, options: str) -> None:
+        self._mount("-o", f"remount,{options}")
+
+    def _mount(self, *arguments: str) -> None:
+        subprocess.run(["mount", *arguments, str(self.folder)], check=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[tuple[Checkout, Disk]]:
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("only root mounts a file system, and only Linux has a tmpfs")
+    checkout = Checkout(tmp_path / "small disk")
+    made = Disk(checkout.folder / "results")
+    yield checkout, made
+    subprocess.run(["umount", str(made.folder)], check=True)
+
+
+def test_results_on_a_full_disk_are_whole_or_absent(disk, tmp_path: Path) -> None:
+    """The job says why in one sentence; with more room the same call finishes, with the tables of a
+    disk that was never full."""
+    checkout, small = disk
+    full = checkout.small()
+    assert full.returncode == 1
+    assert "was not written ([Errno 28] No space left on device)" in full.stdout + full.stderr
+    checkout.tables()  # refuses a table that is not whole
+    small.becomes("size=20m")
+    assert checkout.small().returncode == 0
+    other = Checkout(tmp_path / "large disk")
+    assert other.small().returncode == 0
+    found, expected = checkout.tables(), other.tables()
+    assert found.keys() == expected.keys()
+    for name, table in expected.items():
+        pd.testing.assert_frame_equal(found[name], table)
+
+
+def test_read_only_results_can_be_used_and_not_changed(disk) -> None:
+    """Nothing is due, so nothing fails; a run that would write says which files it cannot."""
+    checkout, small = disk
+    small.becomes("size=20m")
+    assert checkout.small().returncode == 0
+    before = checkout.tables()
+    small.becomes("ro")
+    assert checkout.small().returncode == 0
+    forced = checkout.small("--forceall")
+    said = forced.stdout + forced.stderr
+    assert forced.returncode == 1
+    assert "Write-protected output files" in said and "Traceback" not in said
+    for name, table in checkout.tables().items():
+        pd.testing.assert_frame_equal(table, before[name])
