@@ -123,6 +123,7 @@ def test_many_random_overrides_are_accepted_or_refused(folder):
         "+=/etc/passwd",
         "task.transfer_kappa_x=${nothing}",
         "task.d_x=\0",
+        "+method.options=" + 2000 * "x",
         "hydra/launcher=submitit",
         "task.spectrum=${oc.env:LAYERWISE_SECRET}",
         "+method@task='${oc.env:LAYERWISE_SECRET}'",

@@ -8,15 +8,21 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 Model = TypeVar("Model", bound=BaseModel)
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
+LONGEST_WORD = 400
 
 
 class ConfigError(ValueError):
-    """A setting that cannot be used; its text is one sentence for the person who wrote it, in one line
-    and with escapes for what does not print."""
+    """A setting that cannot be used; its text is one sentence for the person who wrote it, in one line,
+    with escapes for what does not print and overlong words cut."""
 
     def __init__(self, text: str) -> None:
-        line = " ".join(text.split())
+        line = " ".join(_cut(word) for word in text.split())
         super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
+
+
+def _cut(word: str) -> str:
+    """A word whose middle is left out where it is longer than any name."""
+    return word if len(word) <= LONGEST_WORD else f"{word[: LONGEST_WORD // 2]}…{word[-20:]}"
 
 
 class Settings(BaseModel):
