@@ -84,7 +84,7 @@ class KFAC:
 
 class OfGradients:
     """A rule of :mod:`layerwise.methods` that asks a network for its gradients alone, with lr as it
-    stands on both layers: the size of such a rule's steps is mostly its own, not the gradient's."""
+    stands on both layers. Only spectral descent's steps grow with the gradient, and its lr with 1/|f|^2."""
 
     def __init__(self, network: SingleIndexNetwork, start: Weights, rule: Any) -> None:
         # Any: the rule never looks into a batch, which is no linear network's here.
