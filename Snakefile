@@ -21,6 +21,7 @@ include: "workflow/rules/claims.smk"
 rule all:
     default_target: True
     input:
+        TABLES,  # those that a failed job removed are made again, though all figures are there
         FIGURES,
         CLAIMS,
         f"{DRAWN}/runs.html",

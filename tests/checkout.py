@@ -14,6 +14,7 @@ import pandas as pd
 from layerwise.records import read_table
 
 ROOT = Path(__file__).parents[1]
+READ = {".parquet": read_table, ".csv": pd.read_csv}
 TINY = ("seeds=2", "steps=20", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32")
 OVERRIDES = """
 scale: quick
@@ -40,16 +41,16 @@ class Checkout:
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.run("--cores", "2", *arguments)
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Snakemake with the copy's own package."""
+    def run(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Snakemake with the copy's own package, from ``cwd``, else from the copy."""
+        cwd = cwd or self.folder
         environment = os.environ | {
             "PYTHONPATH": str(self.folder / "src"),
+            "PWD": str(cwd),  # as a shell says it, links and all
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         command = [sys.executable, "-m", "snakemake", *arguments]
-        return subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True
-        )
+        return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
 
     def small(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.snakemake("--configfile", "small.yaml", *arguments)
@@ -68,10 +69,10 @@ class Checkout:
     def tables(self) -> dict[str, pd.DataFrame]:
         """Every table under its place; hidden files, which a killed write may leave, are no results."""
         return {
-            str(path.relative_to(self.folder)): read_table(path)
+            str(path.relative_to(self.folder)): READ[path.suffix](path)
             for folder in ("results", "figures")
             for path in sorted((self.folder / folder).rglob("*"))
-            if path.suffix in (".parquet", ".csv") and not path.name.startswith(".")
+            if path.suffix in READ and not path.name.startswith(".")
         }
 
     def edit(self, path: str, old: str, new: str) -> None:

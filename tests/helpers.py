@@ -11,6 +11,7 @@ from layerwise.compose import compose_config, settings_of
 from layerwise.instances import draw
 from layerwise.methods.base import Grid, Method
 from layerwise.networks import Weights
+from layerwise.plan import ExperimentPlan, plan
 from layerwise.problem import Population, populations
 from layerwise.settings import MethodSettings, RunSettings
 from layerwise.single_index import OneStepProblem
@@ -27,6 +28,12 @@ SMALL = (
     "steps=10",
     "record_every=1",
 )
+QUICK_SIZES = {
+    "linear_representation": ["task.d_x=8", "task.d_y=5", "task.rank=2"],
+    "single_index": ["task.d=24", "task.width=16"],
+    "single_index_training": ["task.d=24", "task.width=16"],
+    "spike": ["task.d=24", "task.width=24"],
+}
 SMALL_STEP = OneStepProblem(
     d=12,
     aspect_ratio=0.3,
@@ -52,6 +59,12 @@ PROBLEM = {
     "basis": "rotated",
     "transfer_kappa_x": None,
 }
+
+
+def quick_plan(experiment: str, *overrides: str) -> ExperimentPlan:
+    """An experiment at the quick scale and in small dimensions."""
+    sizes = QUICK_SIZES[plan(experiment, "quick").task]
+    return plan(experiment, "quick", [*sizes, "seeds=2", "steps=6", *overrides])
 
 
 @cache

@@ -245,6 +245,29 @@ def test_a_verdict_follows_its_data(claim, worlds):
     assert judge(claim, {}).verdict == "not measured"
 
 
+MEASURED = (
+    "steps_to_target", "subspace_distance", "mean_subspace_distance", "mean_train_loss", "transfer_loss",
+    "contraction", "alignment", "alignment_direction", "alignment_update", "test_error",
+    "cosine_biased", "cosine_direction",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
+@pytest.mark.parametrize("failed", [np.inf, np.nan])
+def test_where_every_run_diverges_no_claim_is_reproduced(claim, failed, worlds):
+    results = {
+        experiment: {
+            name: frame.assign(
+                **{column: failed for column in MEASURED if column in frame},
+                **({"status": "diverged"} if "status" in frame else {}),
+            )
+            for name, frame in tables.items()
+        }
+        for experiment, tables in worlds[True].items()
+    }
+    assert judge(claim, results).verdict == "not reproduced"
+
+
 def test_between_the_bounds_a_claim_is_partly_reproduced():
     def claim(values):
         return Claim(
@@ -273,13 +296,18 @@ def test_slopes_of_power_laws():
     assert slope_to_reached(rows) == pytest.approx(0.7, abs=1e-12)
     rows[:, 1] = np.inf
     assert slope_to_reached(rows) == np.inf
+    rows[:, 0] = np.inf  # nor anywhere else
+    assert np.isnan(slope_to_reached(rows))
 
 
 def test_ratios_and_ranks():
     assert ratio_of_medians(np.array([[2.0, 1.0], [np.inf, 1.0], [3.0, 1.0]])) == 3.0
-    assert ratio_of_medians(np.full((3, 2), np.inf)) == 1.0
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(ratio_of_medians(np.full((3, 2), np.inf)))
     assert rank_correlation(np.array([[1.0, 2, 3, 10, 20, 30]])) == pytest.approx(1)
     assert rank_correlation(np.array([[1.0, 2, 3, 30, 20, 10]])) == pytest.approx(-1)
+    tied = np.array([[1.0, np.inf, np.inf, 10, 20, 30]])
+    assert rank_correlation(tied) == pytest.approx(3**0.5 / 2)
 
 
 def test_the_bootstrap_interval_is_that_of_the_mean():
@@ -301,7 +329,7 @@ def test_files_hold_every_claim(tmp_path, worlds):
     paths = []
     for experiment, tables in worlds[True].items():
         for name, frame in tables.items():
-            paths.append(tmp_path / experiment / f"{name}.csv")
+            paths.append(tmp_path / experiment / f"{name}.parquet")
             write_table(frame, paths[-1])
     write(paths, tmp_path / "claims.csv", tmp_path / "claims.md", tmp_path / "claims.html")
     judged = pd.read_csv(tmp_path / "claims.csv")

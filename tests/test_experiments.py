@@ -1,15 +1,20 @@
 """Every experiment of the configuration, run small from its plan to its figures, in this process."""
 
+import importlib
 import json
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
+from matplotlib.text import Text
 
+from helpers import QUICK_SIZES, quick_plan
 from layerwise.aggregate import aggregate, collect
 from layerwise.compose import options
-from layerwise.figures import render
+from layerwise.figures import render, style
 from layerwise.instances import draw, key, save
 from layerwise.plan import ExperimentPlan, Job, plan
 from layerwise.records import read_table
@@ -17,18 +22,6 @@ from layerwise.run import run_cell, run_job
 from layerwise.task_settings import LinearProblem
 from layerwise.tasks import linear_representation
 from layerwise.validation import validate
-
-SMALL = {
-    "linear_representation": ["task.d_x=8", "task.d_y=5", "task.rank=2"],
-    "single_index": ["task.d=24", "task.width=16"],
-    "single_index_training": ["task.d=24", "task.width=16"],
-    "spike": ["task.d=24", "task.width=24"],
-}
-
-
-def planned(name: str) -> ExperimentPlan:
-    task = plan(name, "quick").task
-    return plan(name, "quick", [*SMALL[task], "seeds=2", "steps=6"])
 
 
 def tables(planned: ExperimentPlan, folder: Path) -> list[Path]:
@@ -48,13 +41,13 @@ def tables(planned: ExperimentPlan, folder: Path) -> list[Path]:
         collect(paths, folder)
     else:
         aggregate(paths, experiment.select_by, experiment.target, folder)
-    return sorted([*folder.glob("*.parquet"), *folder.glob("*.csv")])
+    return sorted(folder.glob("*.parquet"))
 
 
 @pytest.mark.parametrize("name", options("experiment"))
 def test_an_experiment_runs_from_its_plan_to_its_figures(name: str, tmp_path: Path) -> None:
     """Each figure draws every method, from rows without duplicates."""
-    experiment = planned(name)
+    experiment = quick_plan(name)
     reduced = tables(experiment, tmp_path)
     for figure in experiment.experiment.figures:
         render(figure, reduced, experiment.labels, tmp_path / f"{figure}.pdf")
@@ -62,6 +55,34 @@ def test_an_experiment_runs_from_its_plan_to_its_figures(name: str, tmp_path: Pa
         assert not drawn.duplicated().any()
         assert set(drawn["method"]) == set(experiment.experiment.methods)
         assert (tmp_path / f"{figure}.png").stat().st_size > 10_000
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("name", "all_methods"),
+    [
+        *((name, False) for name in options("experiment")),
+        *(pytest.param(name, True, marks=pytest.mark.slow) for name in options("experiment")),
+    ],
+)
+def test_a_method_that_diverges_everywhere_is_drawn(
+    name: str, all_methods: bool, tmp_path: Path
+) -> None:
+    """One method, or each, at step sizes that are all too large: the figures are drawn without a
+    warning, nothing in them says NaN, and the drawn table has the method."""
+    methods = quick_plan(name).experiment.methods
+    chosen = methods if all_methods else methods[:1]
+    experiment = quick_plan(name, *(f"method.{method}.lr=[1e20,1e30]" for method in chosen))
+    read = {path.stem: read_table(path) for path in tables(experiment, tmp_path)}
+    for name in experiment.experiment.figures:
+        with mpl.rc_context(style.RC):
+            drawing = importlib.import_module(f"layerwise.figures.{name}")
+            figure, drawn = drawing.draw(read, experiment.labels)
+            figure.canvas.draw()
+        said = " ".join(text.get_text().lower() for text in figure.findobj(Text))
+        plt.close(figure)
+        assert "nan" not in said and "inf" not in said
+        assert name == "contraction" or set(chosen) <= set(drawn["method"])
 
 
 def test_captions_say_what_was_run() -> None:
@@ -87,7 +108,7 @@ def test_step_sizes_span_two_decades_where_one_is_selected() -> None:
 
 def test_transfer_tasks_share_one_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same tables, bitwise, as from a run for each transfer task."""
-    own = [*SMALL["linear_representation"], "seeds=2", "steps=6", "task.kappa_x=[1,10]"]
+    own = [*QUICK_SIZES["linear_representation"], "seeds=2", "steps=6", "task.kappa_x=[1,10]"]
     cells = plan("batch_norm", "quick", [*own, "task.transfer_kappa_x=[null,100]"]).cells
     cells += plan("batch_norm", "quick", [*own, "task.n_transfer=5"]).cells
     sgd = tuple(cell for cell in cells if cell.settings.method.name == "sgd")

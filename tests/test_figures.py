@@ -34,7 +34,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def drawn(name: str, tables: Path, folder: Path) -> pd.DataFrame:
     """Render a figure; the table beside it, after checking that all three files are there."""
-    names = ("summary.parquet", "scores.csv", "selection.csv", "traces.parquet")
+    names = ("summary.parquet", "scores.parquet", "selection.parquet", "traces.parquet")
     render(name, [tables / file for file in names], LABELS, folder / f"{name}.pdf")
     assert {path.name for path in folder.iterdir()} == {
         f"{name}.{kind}" for kind in ("pdf", "png", "csv")

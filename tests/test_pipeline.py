@@ -67,6 +67,28 @@ def test_nothing_reruns_without_a_change(checkout: Checkout) -> None:
     assert checkout.due() == Counter()
 
 
+def test_a_linked_and_a_relative_checkout_are_the_same(checkout: Checkout, tmp_path: Path) -> None:
+    """Through a link, and from another folder by relative paths, nothing is due, and a figure can be
+    drawn again."""
+    name, link = checkout.folder.name, tmp_path / "a liñk"
+    link.symlink_to(checkout.folder, target_is_directory=True)
+    near = ("--snakefile", f"{name}/Snakefile", "--directory", name)
+    for cwd, where, settings in (
+        (link, (), "small.yaml"),
+        (checkout.folder.parent, near, f"{name}/small.yaml"),
+    ):
+        words = ("--cores", "1", "--configfile", settings, *where)
+        done = checkout.run(*words, cwd=cwd)
+        assert done.returncode == 0 and "Nothing to be done" in done.stdout + done.stderr
+        drawn = only(checkout.folder, "figures/quick-*/contraction.pdf")
+        before = drawn.read_bytes()
+        drawn.unlink()
+        done = checkout.run(*words, cwd=cwd)
+        assert done.returncode == 0, done.stderr
+        assert "rule figure" in done.stderr and "rule simulate" not in done.stderr
+        assert drawn.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("path", "old", "new", "expected"),
     [

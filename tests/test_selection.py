@@ -105,18 +105,6 @@ def test_aggregation_keeps_every_seeds_trace_of_the_selected(tmp_path):
     assert set(traces["regime"]) == {"mild"}
 
 
-def test_a_foreign_or_broken_table_is_refused_by_name(tmp_path):
-    foreign = tmp_path / "foreign.parquet"
-    pd.DataFrame({"a": [1]}).to_parquet(foreign)
-    with pytest.raises(
-        ValueError, match="foreign.parquet is not a readable table .*of another program"
-    ):
-        read_table(foreign, RUN_COLUMNS)
-    foreign.write_bytes(foreign.read_bytes()[:40])
-    with pytest.raises(ValueError, match="foreign.parquet is not a readable table"):
-        read_table(foreign)
-
-
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     """A table is written whole or not at all."""
     path = tmp_path / "table.parquet"

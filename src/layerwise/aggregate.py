@@ -13,7 +13,8 @@ TRACE_COLUMNS = ("step", "status", "diverged_at")
 
 
 def aggregate(tables: list[Path], select_by: str, target: float | None, out: Path) -> list[str]:
-    """Write summary.parquet, scores.csv, selection.csv and traces.parquet into the folder ``out``.
+    """Write summary, scores, selection and traces as .parquet into the folder ``out``, and the
+    selection also as .csv, for people.
 
     Returns a warning for each selection at the edge of its grid.
     """
@@ -29,7 +30,8 @@ def aggregate(tables: list[Path], select_by: str, target: float | None, out: Pat
         traces.append(chosen_runs(runs, selection))
     chosen = pd.concat(selections, ignore_index=True)
     write_table(pd.concat(summaries, ignore_index=True), out / "summary.parquet")
-    write_table(pd.concat(scores, ignore_index=True), out / "scores.csv")
+    write_table(pd.concat(scores, ignore_index=True), out / "scores.parquet")
+    write_table(chosen, out / "selection.parquet")
     write_table(chosen, out / "selection.csv")
     write_table(pd.concat(traces, ignore_index=True), out / "traces.parquet")
     return _edge_warnings(chosen)

@@ -1,8 +1,10 @@
 """Files written whole or not at all, and records: JSON that says what was run, and where."""
 
+import hashlib
 import json
 import os
 import platform
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -19,7 +21,12 @@ class FileError(ValueError):
 def unreadable(path: Path, what: str, why: object) -> FileError:
     """The refusal of a file that is not ``what`` it should be."""
     reason = " ".join(str(why).split())
-    return FileError(f"{path} is not a readable {what} ({reason}): delete it and run again")
+    return FileError(f"{path} is not a readable {what} ({reason}): {made_anew(path)}")
+
+
+def made_anew(path: Path) -> str:
+    """What to do about a file that cannot be used: the pipeline makes whatever is missing."""
+    return f"remove it with `rm {shlex.quote(str(path))}` and run the same command again"
 
 
 @contextmanager
@@ -46,16 +53,26 @@ def write_json(content: Any, path: Path) -> None:
         temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
+def write_record(record: dict[str, Any], path: Path) -> None:
+    """Write a run's record, with a checksum among its keys."""
+    write_json(record | {"sha256": _digest(record)}, path)
+
+
 def read_record(path: Path) -> dict[str, Any]:
-    """Read a run's record. Raises FileError when it is not JSON, or lacks what every record has."""
+    """Read a run's record. Raises FileError when it is not what was written."""
     try:
         record: dict[str, Any] = json.loads(path.read_text())
-        missing = [key for key in ("cells", *environment()) if key not in record]
-    except (ValueError, TypeError) as error:
+        if not isinstance(record, dict) or "sha256" not in record:
+            raise ValueError("it is of another program or version")
+        if record.pop("sha256") != _digest(record):
+            raise ValueError("its content does not match its checksum")
+    except (ValueError, RecursionError) as error:
         raise unreadable(path, "record", error) from error
-    if missing:
-        raise unreadable(path, "record", f"it lacks {', '.join(missing)}")
     return record
+
+
+def _digest(record: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def environment() -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from layerwise.covariance import Array, eigenbasis, haar, spectrum
-from layerwise.files import FileError, atomic_path, unreadable
+from layerwise.files import FileError, atomic_path, made_anew, unreadable
 from layerwise.streams import generator
 from layerwise.task_settings import LinearProblem
 
@@ -72,9 +72,7 @@ def load(path: Path, name: str) -> Instances:
         raise
     except Exception as error:  # zipfile, zlib and NumPy each raise their own kind
         raise unreadable(path, "instance file", error) from error
-    raise FileError(
-        f"{path} holds no instances of this run's problem and seeds: delete it and run again"
-    )
+    raise FileError(f"{path} holds no instances of this run's problem and seeds: {made_anew(path)}")
 
 
 def _array(file: zipfile.ZipFile, member: str) -> Array:

@@ -21,7 +21,7 @@ def page(title: str, parts: Sequence[str | pd.DataFrame]) -> str:
     body = [
         f"<p>{html.escape(part)}</p>"
         if isinstance(part, str)
-        else part.to_html(index=False, border=0)
+        else part.to_html(index=False, border=0, na_rep="")
         for part in parts
     ]
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'

@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pandas.api.types import is_numeric_dtype
 
 from layerwise.files import atomic_path, unreadable
 
@@ -52,16 +51,13 @@ RUN_COLUMNS = (
 )
 
 
-# Columns that hold numbers wherever they are.
-NUMBERS = ("lr", "damping", "seed", "step", "diverged_at", *METRICS, "score", "final")
-
 # In a Parquet file's metadata: of which form a table is, and the checksum of all the file's other bytes.
 SCHEMA = b"layerwise table 1 sha256 "
 NO_DIGEST = b"0" * 64
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table as .parquet or .csv, by the path's ending. A .parquet file holds its checksum."""
+    """Write a table as .parquet, with its checksum, or as .csv for people, by the path's ending."""
     with atomic_path(path) as temporary:
         if path.suffix == ".parquet":
             temporary.write_bytes(_parquet(frame))
@@ -70,12 +66,12 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
 
 
 def read_table(path: Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Read a table. Raises FileError when it is not whole, is not of this program, or lacks one of
-    ``columns``."""
+    """Read a .parquet table. Raises FileError when it is not whole, is not of this program, or lacks
+    one of ``columns``."""
     content = path.read_bytes()
     try:
-        frame = _from_parquet(content) if path.suffix == ".parquet" else _from_csv(content)
-    except Exception as error:  # Arrow and the CSV parser each raise their own kinds
+        frame = _from_parquet(content)
+    except Exception as error:  # Arrow raises several kinds
         raise unreadable(path, "table", error) from error
     missing = [column for column in columns if column not in frame]
     if missing:
@@ -105,13 +101,3 @@ def _from_parquet(content: bytes) -> pd.DataFrame:
 
 def _digest(before: bytes, after: bytes) -> bytes:
     return hashlib.sha256(before + SCHEMA + NO_DIGEST + after).hexdigest().encode()
-
-
-def _from_csv(content: bytes) -> pd.DataFrame:
-    if not content.endswith(b"\n"):
-        raise ValueError("it is empty or cut short")
-    frame = pd.read_csv(BytesIO(content))
-    for column in frame.columns.intersection(list(NUMBERS)):
-        if not is_numeric_dtype(frame[column]):
-            raise ValueError(f"a cell of the column {column} is not a number")
-    return frame

@@ -213,16 +213,20 @@ class Refit:
         return self.noise_floor + unexplained * (1 - self.noise_floor)
 
     def _error(self, hidden: Iterable[Tensor]) -> float:
-        """Test error for the three samples' H, taken one after the other to save memory."""
+        """Test error for the three samples' H, taken one after the other to save memory. Features
+        beyond the precision's range predict nothing: infinity."""
         hidden, (fit, held_out, test) = iter(hidden), self._samples
         reference = next(hidden)
         features = self._features(reference, reference)
+        if not math.isfinite(float(features.square().sum())):
+            return math.inf
         held_out_features = self._features(next(hidden), reference)
         ridge = validated_ridge(features, fit.labels, held_out_features, held_out.labels)
         del features, held_out_features
         prediction = ridge.predict(self._features(next(hidden), reference))
         excess = float((prediction - test.clean).square().mean())
-        return (excess + self._noise**2) / self._variance
+        error = (excess + self._noise**2) / self._variance
+        return error if math.isfinite(error) else math.inf
 
     def _features(self, hidden: Tensor, reference: Tensor) -> Tensor:
         if self._normalised:

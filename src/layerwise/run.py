@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from layerwise.files import environment, write_json
+from layerwise.files import environment, write_record
 from layerwise.records import write_table
 from layerwise.settings import RunSettings, run_settings
 from layerwise.task_settings import TRANSFER_KEYS
@@ -85,7 +85,7 @@ def _compute(
 def _write(table: pd.DataFrame, record: dict[str, Any], out: Path) -> None:
     write_table(table, out)
     content = record | {"threads": torch.get_num_threads(), **environment()}
-    write_json(content, out.with_name(out.name + ".json"))
+    write_record(content, out.with_name(out.name + ".json"))
 
 
 def _progress(settings: RunSettings) -> Callable[[int], None]:

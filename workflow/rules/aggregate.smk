@@ -11,6 +11,7 @@ rule aggregate:
         multiext(
             f"{RESULTS}/{{experiment}}/",
             *SELECTED,
+            "selection.csv",
         ),
     log:
         f"{RESULTS}/{{experiment}}/logs/aggregate.log",

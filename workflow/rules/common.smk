@@ -54,7 +54,7 @@ FIGURE_OF = {
     for figure in experiment.experiment.figures
 }
 # What an experiment's tables are reduced to.
-SELECTED = ["summary.parquet", "scores.csv", "selection.csv", "traces.parquet"]
+SELECTED = [f"{name}.parquet" for name in ("summary", "scores", "selection", "traces")]
 COLLECTED = ["runs.parquet"]
 FIGURES = expand(
     "{folder}/{figure}.{kind}", folder=DRAWN, figure=FIGURE_OF, kind=["pdf", "png", "csv"]
@@ -70,13 +70,18 @@ def job_of(wildcards):
     return JOBS[wildcards.experiment, wildcards.method, int(wildcards.part)]
 
 
-def run_tables(wildcards):
+def runs_of(name):
     """The run tables of an experiment, in the order of its plan."""
     return [
         f"{RESULTS}/{experiment}/runs/{method}-{part}.parquet"
         for experiment, method, part in JOBS
-        if experiment == wildcards.experiment
+        if experiment == name
     ]
+
+
+def run_tables(wildcards):
+    """What an experiment's tables are reduced from."""
+    return runs_of(wildcards.experiment)
 
 
 def reduced(experiment):
@@ -96,8 +101,15 @@ def judged_tables(wildcards):
     return [
         path
         for path in tables
-        if path.endswith(("summary.parquet", "selection.csv", "runs.parquet"))
+        if path.endswith(("summary.parquet", "selection.parquet", "runs.parquet"))
     ]
+
+
+TABLES = [
+    path
+    for name, plan in EXPERIMENTS.items()
+    for path in runs_of(name) + reduced(plan.experiment)
+]
 
 
 def task_of_figure(wildcards):

@@ -82,7 +82,7 @@ def summary(judged: pd.DataFrame) -> str:
 
 def _cells(row: dict[Any, Any]) -> list[str]:
     """A claim's row in Markdown."""
-    value = "{value:.3g} [{low:.3g}, {high:.3g}]".format(**row) if row["seeds"] else ""
+    value = "{value:.3g} [{low:.3g}, {high:.3g}]".format(**row).replace("nan [nan, nan]", "")
     words = [row["claim"], row["statement"], row["source"], row["quantity"]]
     return [
         *(word.replace("|", r"\|") for word in words),

@@ -79,13 +79,15 @@ class Judgement(NamedTuple):
 
 
 def judge(claim: Claim, results: Results) -> Judgement:
-    """Evaluate a claim on tables. A claim that they do not cover is "not measured"."""
+    """Evaluate a claim on tables. A claim that they do not cover is "not measured"; one whose statistic is
+    NaN, since methods diverged, is not reproduced."""
     try:
         rows = claim.values(results).to_numpy(dtype=float)
     except NotMeasuredError:
         return Judgement(np.nan, np.nan, np.nan, 0, "not measured")
-    value = claim.statistic(rows)
-    low, high = bootstrap(rows, claim.statistic)
+    with np.errstate(invalid="ignore"):  # of runs that diverged, infinity less infinity
+        value = claim.statistic(rows)
+        low, high = bootstrap(rows, claim.statistic)
     if claim.threshold.met_by(low, high):
         verdict = "reproduced"
     elif claim.partly.met_by(low, high):

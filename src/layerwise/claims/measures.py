@@ -17,9 +17,14 @@ def contraction_errors(results: Results) -> pd.DataFrame:
     return by_seed(table.assign(error=error), "error", ["problem", "lr"])
 
 
+def one_row_a_step(runs: pd.DataFrame) -> pd.DataFrame:
+    """Of runs of one step, those of one step size: alignments do not depend on it."""
+    return runs.drop_duplicates(["problem", "method", "damping", "seed"])
+
+
 def alignment_errors(results: Results) -> pd.DataFrame:
     """Measured less predicted alignment, for each problem, method and damping."""
-    table = table_of(results, "one_step_alignment", "runs")
+    table = one_row_a_step(table_of(results, "one_step_alignment", "runs"))
     error = table["alignment_direction"] - table["alignment_theory"]
     return by_seed(table.assign(error=error), "error", ["problem", "method", "damping"])
 
@@ -113,9 +118,10 @@ def batch_norm_losses(results: Results) -> pd.DataFrame:
 
 def largest_transfer_ratio(rows: np.ndarray) -> float:
     """The largest ratio of median transfer losses, with over without, among the cases of
-    :func:`batch_norm_losses` whose training loss is no larger with batch-norm; 0 without such a case."""
+    :func:`batch_norm_losses` that train, and whose training loss is no larger with batch-norm; 0 without
+    such a case."""
     cases = np.median(rows, axis=0).reshape(-1, 4)
-    kept = cases[cases[:, 0] <= cases[:, 1]]
+    kept = cases[np.isfinite(cases[:, 0]) & (cases[:, 0] <= cases[:, 1])]
     return float((kept[:, 2] / kept[:, 3]).max()) if len(kept) else 0.0
 
 
@@ -127,19 +133,27 @@ def distances_and_losses(results: Results) -> pd.DataFrame:
 
 
 def rank_correlation(rows: np.ndarray) -> float:
-    """Spearman's correlation of the medians of the first half of the columns with the second's."""
+    """Spearman's correlation of the medians of the first half of the columns with the second's; equal
+    ones, as infinite ones are, share their rank."""
     halves = np.split(np.median(rows, axis=0), 2)
-    return float(np.corrcoef([half.argsort().argsort() for half in halves])[0, 1])
+    return float(np.corrcoef(pd.DataFrame(halves).rank(axis=1))[0, 1])
 
 
 def step_size_distances(results: Results) -> pd.DataFrame:
     """In the mild regime, where both learn, final subspace distances over the step sizes: KFAC's and then
-    SGD's, each followed by the step sizes themselves."""
+    SGD's, each followed by the step sizes themselves; all four of one width, the shorter grid filled up
+    with infinity."""
     table = rows_of(table_of(results, "step_size", "summary"), regime="mild")
+    each = [
+        by_seed(rows_of(table, method=name), "subspace_distance", "lr") for name in ("kfac", "sgd")
+    ]
+    longest = max(distances.shape[1] for distances in each)
     columns = []
-    for method in ("kfac", "sgd"):
-        distances = by_seed(rows_of(table, method=method), "subspace_distance", "lr")
-        columns += [distances, pd.DataFrame({lr: lr for lr in distances}, index=distances.index)]
+    for distances in each:
+        lrs = pd.DataFrame({lr: lr for lr in distances}, index=distances.index)
+        for part in (distances, lrs):
+            filler = range(longest - part.shape[1])
+            columns.append(part.assign(**{f"filler {i}": np.inf for i in filler}))
     return pd.concat(columns, axis=1)
 
 
@@ -163,7 +177,7 @@ def largest_log_ratio(rows: np.ndarray) -> float:
 
 def small_readout_errors(results: Results) -> pd.DataFrame:
     """The update's alignment less the formula's, at readouts no larger than the mean-field scale."""
-    table = table_of(results, "readout_scale", "runs")
+    table = one_row_a_step(table_of(results, "readout_scale", "runs"))
     table = table[table["readout_scale"] <= table["width"] ** -0.5]
     error = table["alignment_update"] - table["alignment_theory"]
     return by_seed(table.assign(error=error), "error", ["problem", "method", "damping"])

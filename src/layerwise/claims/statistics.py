@@ -65,11 +65,12 @@ def log_slope(rows: np.ndarray) -> float:
 
 
 def slope_to_reached(rows: np.ndarray) -> float:
-    """As :func:`log_slope`, over the keys at which the median is finite (infinite when fewer than two)."""
+    """As :func:`log_slope`, over the keys at which the median is finite; infinite where only the first
+    is, and NaN where that says nothing."""
     metrics, keys = np.hsplit(rows, 2)
     reached = np.isfinite(np.median(metrics, axis=0))
     if reached.sum() < 2:
-        return float(np.inf)
+        return float(np.inf if reached[0] else np.nan)
     return log_slope(np.hstack([metrics[:, reached], keys[:, reached]]))
 
 
@@ -87,10 +88,8 @@ def paired(
 
 
 def ratio_of_medians(rows: np.ndarray) -> float:
-    """Median of the first column over the median of the second; two infinite ones have ratio 1."""
+    """Median of the first column over the median of the second; two infinite ones have none, NaN."""
     first, second = np.median(rows, axis=0)
-    if np.isinf(first) and np.isinf(second):
-        return 1.0
     return float(first / second)
 
 

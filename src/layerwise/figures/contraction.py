@@ -15,31 +15,41 @@ MARKERS = "osD^vPX*<>"
 
 
 def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
-    """A panel for each method: 1 - contraction against the step size, points over the theory."""
-    summary = tables["summary"].assign(rate=lambda table: 1 - table["contraction"])
-    summary = summary[summary["status"] == "ok"]
-    theory = np.where(
-        summary["method"] == "kfac",
-        1 - contraction.kfac(summary["lr"]),
-        1
-        - contraction.sgd_slowest(
-            summary["lr"], summary["eigenvalue_min"], summary["head_sigma_min"]
-        ),
-    )
-    summary = summary.assign(predicted=theory)
-    drawn = bands(summary, BY, "rate").merge(
-        bands(summary, BY, "predicted")[[*BY, "median"]], on=BY, suffixes=("", "_predicted")
-    )
-    methods = style.ordered(drawn["method"].unique())
+    """A panel for each method: 1 - contraction against the step size, points over the theory, where
+    there is one. A method all of whose runs diverge has an empty panel."""
+    drawn = measured(tables["summary"])
+    methods = style.ordered(tables["summary"]["method"].unique())
     figure, grid = plt.subplots(1, len(methods), figsize=(style.WIDTH, 3.0), squeeze=False)
     for axes, method in zip(grid[0], methods, strict=True):
         _panel(axes, drawn[drawn["method"] == method], method)
         axes.set_title(labels[method])
-    style.legend_below(figure, grid[0, -1], columns=4)  # KFAC's panel names the lines
+    naming = grid[0, methods.index("kfac") if "kfac" in methods else -1]  # it names the lines too
+    style.legend_below(figure, naming, columns=4)
     return figure, drawn
 
 
+def measured(summary: pd.DataFrame) -> pd.DataFrame:
+    """Median and quartiles, over the runs that do not diverge, of 1 - contraction, and its prediction:
+    NaN for other methods than SGD and KFAC."""
+    stable = summary[summary["status"] == "ok"]
+    stable = stable.assign(
+        rate=1 - stable["contraction"],
+        kfac=1 - contraction.kfac(stable["lr"]),
+        sgd=1
+        - contraction.sgd_slowest(stable["lr"], stable["eigenvalue_min"], stable["head_sigma_min"]),
+    )
+    drawn = bands(stable, BY, "rate")
+    drawn["median_predicted"] = np.nan
+    for method in ("kfac", "sgd"):
+        own = drawn["method"] == method
+        drawn.loc[own, "median_predicted"] = bands(stable, BY, method)["median"]
+    return drawn
+
+
 def _panel(axes: Axes, table: pd.DataFrame, method: str) -> None:
+    axes.set(
+        xscale="log", yscale="log", xlabel=r"step size $\eta$", ylabel="1 − contraction a step"
+    )
     colours = plt.get_cmap("viridis")(np.linspace(0, 0.85, table["problem"].nunique()))
     problems = table.groupby("problem", sort=False)
     for (_, points), colour, marker in zip(problems, colours, MARKERS, strict=False):
@@ -50,13 +60,10 @@ def _panel(axes: Axes, table: pd.DataFrame, method: str) -> None:
             ls="", marker=marker, color=colour, mfc="none", elinewidth=0.7,
             label=rf"$\kappa_x={first['kappa_x']:g}$, $\kappa_F={first['kappa_f']:g}$",
         )  # fmt: skip
-        if method != "kfac":
+        if method == "sgd":
             axes.plot(points["lr"], points["median_predicted"], color=colour, lw=0.9, zorder=1)
     if method == "kfac":
         line = table.drop_duplicates("lr").sort_values("lr")
         axes.plot(
             line["lr"], line["median_predicted"], color=style.BLACK, lw=0.9, label="theory: lines"
         )
-    axes.set(
-        xscale="log", yscale="log", xlabel=r"step size $\eta$", ylabel="1 − contraction a step"
-    )

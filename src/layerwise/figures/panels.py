@@ -20,15 +20,25 @@ def trace_bands(traces: pd.DataFrame, metrics: list[str], keys: list[str]) -> pd
 
 
 def lines_with_bands(axes: Axes, table: pd.DataFrame, along: str, labels: dict[str, str]) -> None:
-    """A line with its band for each method against a column, on a log axis."""
+    """A line with its band for each method against a column, on a log axis. A method's line ends where
+    most of its runs diverge; one with no line stays in the legend."""
+    axes.set_xscale(
+        "log"
+    )  # before the lines: a linear axis without any gets limits that no log axis has
     for method in style.ordered(table["method"].unique()):
-        line = table[table["method"] == method].sort_values(along)
+        line = finite(table[table["method"] == method]).sort_values(along)
         look = style.of_method(method, labels)
-        axes.plot(line[along], line["median"], markevery=0.12, **look)
+        # Matplotlib cannot spread markers over a line without points.
+        axes.plot(line[along], line["median"], markevery=0.12 if len(line) else None, **look)
         axes.fill_between(
             line[along], line["low"], line["high"], color=look["color"], alpha=0.12, lw=0
         )
-    axes.set_xscale("log")
+
+
+def finite(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose median is a number; what is infinite has no place on an axis, and stays in the
+    drawn table."""
+    return table[np.isfinite(table["median"])]
 
 
 def label_values(axes: Axes, values: pd.Series) -> None:
@@ -40,15 +50,18 @@ def label_values(axes: Axes, values: pd.Series) -> None:
 
 def over_iterations(axes: Axes, panel: pd.DataFrame, labels: dict[str, str]) -> None:
     """Lines with bands over the iterations on log axes; step 0 has no place there."""
-    lines_with_bands(axes, panel[panel["step"] > 0], "step", labels)
     axes.set_yscale("log")
+    lines_with_bands(axes, panel[panel["step"] > 0], "step", labels)
 
 
-def over_setting(axes: Axes, table: pd.DataFrame, along: str, labels: dict[str, str]) -> None:
-    """A line with quartile bars for each method against a column, on log axes; what is infinite is left
-    out of the line, and stays in the drawn table."""
+def over_setting(
+    axes: Axes, table: pd.DataFrame, along: str, labels: dict[str, str], scale: str = "log"
+) -> None:
+    """A line with quartile bars for each method against a column, on a log axis; the vertical axis is
+    of the given scale."""
+    axes.set(xscale="log", yscale=scale)
     for method in style.ordered(table["method"].unique()):
-        line = table[(table["method"] == method) & np.isfinite(table["median"])].sort_values(along)
+        line = finite(table[table["method"] == method]).sort_values(along)
         high = line["high"].where(np.isfinite(line["high"]), line["median"])
         spread = np.array([line["median"] - line["low"], high - line["median"]])
         axes.errorbar(
@@ -58,4 +71,3 @@ def over_setting(axes: Axes, table: pd.DataFrame, along: str, labels: dict[str, 
             **style.of_method(method, labels),
             elinewidth=0.7,
         )
-    axes.set(xscale="log", yscale="log")

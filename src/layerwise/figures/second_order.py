@@ -35,7 +35,7 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
         2, 1, height_ratios=[1.6 * len(damped), 2.9], squeeze=False
     )
     grid = upper.subplots(len(damped), len(sizes), sharex=True, sharey=True, squeeze=False)
-    norm = LogNorm(drawn["median"].min(), 1.0)
+    norm = LogNorm(panels.finite(drawn)["median"].to_numpy().min(initial=0.1), 1.0)
     for row, method in zip(grid, damped, strict=True):
         for axes, size in zip(row, sizes, strict=True):
             own = drawn[(drawn["method"] == method) & (drawn["batch_size"] == size)]
@@ -51,10 +51,9 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
     left.set(xlabel="batch size $n$", ylabel="iterations to the target distance")
     stable = drawn.assign(median=drawn["diverged"].eq(0).astype(float))
     stable = stable.groupby(["method", "batch_size"], sort=False)["median"].mean().reset_index()
-    panels.over_setting(
-        right, stable.assign(low=stable["median"], high=stable["median"]), "batch_size", labels
-    )
-    right.set(xlabel="batch size $n$", ylabel="share of stable variants", yscale="linear")
+    stable = stable.assign(low=stable["median"], high=stable["median"])
+    panels.over_setting(right, stable, "batch_size", labels, scale="linear")
+    right.set(xlabel="batch size $n$", ylabel="share of stable variants")
     style.legend_below(lower, right, columns=4)
     return figure, drawn
 
