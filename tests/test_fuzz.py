@@ -1,13 +1,16 @@
 """Overrides made at random, hostile ones among them: settings or one sentence, and nothing else."""
 
 import random
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from layerwise.compose import GROUPS, compose_config, options, paths_of, settings_of
-from layerwise.records import METRICS
+from layerwise.plan import ExperimentPlan, plan, results_label
+from layerwise.records import METRICS, read_table
 from layerwise.run import run_cell
 from layerwise.settings import RunSettings
 from layerwise.validation import ConfigError
@@ -33,6 +36,19 @@ VALUES = (
     "/etc/passwd", "../out.parquet", "out.csv", "range(1,3)", "choice(1,2)", "1,2", "glob(*)",
     "interval(0,1)", "shuffle(1,2)", "int(2.5)", "submitit", "basic", "joblib", "$(touch hacked)",
     "`touch hacked`", "; touch hacked", "x" * 2000,
+)  # fmt: skip
+# Beside those of a run, what the pipeline's overrides are made of.
+PIPELINE_KEYS = (
+    "experiment", "experiment.methods", "experiment.select_by", "experiment.target", "experiment.figures",
+    "experiment.problems", "experiment.caption", "experiment.name", "scale", "scale.max_steps",
+    "scale.lr_points", "scale.axis_points", "scale.entries", "method.kfac", "method.kfac.lr",
+    "method.kfac.damping", "method.kfac.label", "method.kfac.options", "method.sgd.rule", "methods",
+    "methods.sgd.lr", "method.nothing.lr", "method.sgd.options.optimizer",
+)  # fmt: skip
+PIPELINE_VALUES = (
+    "kfac", "[kfac]", "[sgd,kfac]", "[sgd,sgd]", "[{kappa_x:[1,2]}]", "[{kappa_x:1,nothing:2}]", "[{}]",
+    "{kappa_x:3}", "../../x", "[../x]", "[kfac,../../x]", "nothing", "subspace_distance", "contraction",
+    "[contraction]", "{rule}", "'{0}'", "'{rule.__class__}'",
 )  # fmt: skip
 SECRET = "not for any message"
 # Values at and within the bounds of their keys, of which each may be combined with each other.
@@ -87,11 +103,74 @@ def outcome(words: list[str]) -> RunSettings | str:
     return settings
 
 
-def fuzz(seed: int, cases: int) -> None:
+def runs(settings: RunSettings, folder: Path) -> None:
+    """Accepted settings run, here for two steps of a seed: to a table, or to a refusal once sizes are
+    known."""
+    short = {"steps": min(settings.steps, 2), "seeds": settings.seeds[:1]}
+    out = folder / "run.parquet"
+    try:
+        run_cell(settings.model_copy(update=short), None, out)
+    except ConfigError:
+        assert list(folder.iterdir()) == []
+        return
+    assert len(read_table(out))
+    for path in folder.iterdir():
+        path.unlink()
+
+
+def fuzz(seed: int, cases: int, folder: Path) -> None:
     """Every case has an answer, and both kinds occur."""
     rng = random.Random(seed)
-    answers = {type(outcome(overrides(rng))) for _ in range(cases)}
+    answers = set()
+    for _ in range(cases):
+        answer = outcome(overrides(rng))
+        answers.add(type(answer))
+        assert list(folder.iterdir()) == []
+        if isinstance(answer, RunSettings):
+            runs(answer, folder)
     assert answers == {RunSettings, str}
+
+
+def pipeline_overrides(rng: random.Random) -> list[str]:
+    """One to three words, of which some add a method."""
+    words = []
+    for _ in range(rng.randint(1, 3)):
+        if rng.random() < 0.15:
+            words.append(f"+method={rng.choice([*options('method'), 'nope', '../x'])}")
+        else:
+            prefix = rng.choices(("", "+", "++", "~"), (28, 2, 2, 1))[0]
+            key = rng.choice(KEYS + 3 * PIPELINE_KEYS)
+            words.append(f"{prefix}{key}={rng.choice(VALUES + 3 * PIPELINE_VALUES)}")
+    return words
+
+
+def planned(words: list[str], experiment: str, scale: str) -> ExperimentPlan | str:
+    """The plan with overrides, or the refusal's sentence, checked."""
+    try:
+        one = plan(experiment, scale, words)
+    except ConfigError as error:
+        sentence = str(error)
+        assert sentence and sentence.isprintable() and len(sentence) < 4000, words
+        assert SECRET not in sentence, words
+        return sentence
+    assert re.fullmatch(r"/quick-[0-9a-f]{8}", results_label("quick", words))
+    text = one.summary + one.instances + "".join(job.content for job in one.jobs(16).values())
+    assert SECRET not in text, words
+    return one
+
+
+def fuzz_pipeline(seed: int, cases: int, folder: Path) -> None:
+    """Every case has an answer, and both kinds occur."""
+    rng = random.Random(seed)
+    answers = set()
+    for _ in range(cases):
+        where = rng.choice(options("experiment")), rng.choice(["quick", "paper"])
+        answer = planned(pipeline_overrides(rng), *where)
+        answers.add(type(answer))
+        assert list(folder.iterdir()) == []
+        if isinstance(answer, ExperimentPlan):
+            runs(rng.choice(answer.cells).settings, folder)
+    assert answers == {ExperimentPlan, str}
 
 
 @pytest.fixture(autouse=True)
@@ -103,14 +182,44 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_random_overrides_are_accepted_or_refused(folder):
-    fuzz(0, 300)
-    assert list(folder.iterdir()) == []
+    fuzz(0, 300, folder)
+
+
+def test_random_overrides_of_the_pipeline_are_planned_or_refused(folder):
+    fuzz_pipeline(0, 300, folder)
+
+
+@pytest.mark.slow
+def test_many_random_overrides_of_the_pipeline_are_planned_or_refused(folder):
+    fuzz_pipeline(1, 10_000, folder)
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("method.kfac=submitit", "it stands for several keys, such as method.kfac."),
+        ("++methods='x'", "it stands for several keys, such as method."),
+        ("experiment.methods=[null]", "experiment.methods = None is not allowed"),
+        ("experiment.methods=1e-300", "experiment.methods = 1e-300 is not allowed"),
+        ("experiment.methods=[kfac,../../x]", "method = '../../x' is unknown"),
+        ("method.kfac.label=[1]", "method.kfac.label = [1] is not allowed: allowed is text"),
+        ("+method=../x", "method = '../x' is unknown"),
+    ],
+)
+def test_overrides_that_planning_stumbled_over_are_answered(word, sentence):
+    assert sentence in planned([word], "contraction", "quick")
+
+
+def test_a_caption_is_text_and_no_format():
+    """A reference to nothing in a name does not stand in the way of another key's refusal either."""
+    assert "{0}" in planned(["experiment.caption='{0}'"], "contraction", "quick").summary
+    refused = planned(["experiment.name=${task.rank}", "task.d_y={a:1}"], "spike", "quick")
+    assert "task.d_y = " in refused and "there is no such key" in refused
 
 
 @pytest.mark.slow
 def test_many_random_overrides_are_accepted_or_refused(folder):
-    fuzz(1, 10_000)
-    assert list(folder.iterdir()) == []
+    fuzz(1, 10_000, folder)
 
 
 @pytest.mark.parametrize(

@@ -111,10 +111,12 @@ def _base(task: str | None) -> dict[str, Any]:
 def _apply(change: Change, config: DictConfig) -> None:
     """Set a key, as Hydra does: unless it is to be added, it must be there."""
     refused = f"{change.typed} = {change.text} is not allowed:"
+    if not isinstance(change.value, dict) and (below := _below(config, change.key)):
+        raise ConfigError(f"{refused} it stands for several keys, such as {spelled(below)}")
     try:
         OmegaConf.update(config, change.key, change.value, merge=True, force_add=change.adds)
     except (ConfigAttributeError, ConfigKeyError):
-        known = [spelled(key) for key in _keys(config)]
+        known = [spelled(key) for key in _keys(OmegaConf.to_container(config))]
         hint = nearest(spelled(change.key), known)
         raise ConfigError(f"{refused} there is no such key{hint}") from None
     except OmegaConfBaseException as error:
@@ -162,11 +164,19 @@ def _check_options(overrides: Sequence[str]) -> None:
             check_option(match[1], match[2])
 
 
-def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
+def _below(config: DictConfig, key: str) -> str | None:
+    """The first key below ``key``, None where it has a value of its own."""
+    return next(
+        (one for one in _keys(OmegaConf.to_container(config)) if one.startswith(f"{key}.")), None
+    )
+
+
+def _keys(config: Any, prefix: str = "") -> Iterator[str]:
+    """The keys of nested dictionaries, without a look at their values: these may refer to nothing."""
     for key, value in config.items():
         name = f"{prefix}{key!s}"
         yield name
-        if isinstance(value, DictConfig):
+        if isinstance(value, dict):
             yield from _keys(value, f"{name}.")
 
 
@@ -191,7 +201,7 @@ def _known_keys(overrides: Sequence[str]) -> list[str]:
     groups = [override for override in overrides if _is_group(override)]
     try:
         with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            return list(_keys(compose("config", groups)))
+            return list(_keys(OmegaConf.to_container(compose("config", groups))))
     except Exception:  # as in compose_config
         return []
 

@@ -41,7 +41,7 @@ class Experiment(Settings):
         words = ", ".join(f"{key} = {value}" for key, value in shared.items() if key != "name")
         task = str(shared["name"]).replace("_", " ").capitalize()
         trained = "" if self.select_by == "nothing" else f"{steps} steps, "
-        caption = self.caption.format(rule=self._rule())
+        caption = self.caption.replace("{rule}", self._rule())
         return f"{task} with {words}; {trained}{seeds} seeds. {caption}"
 
     def _rule(self) -> str:

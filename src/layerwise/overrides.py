@@ -52,8 +52,10 @@ class Overrides:
     def named_methods(self) -> list[str]:
         """Every method that an override names."""
         set_by = [c.key.split(".")[1] for c in self.changes if c.key.startswith("methods.")]
-        listed = [c.value for c in self.changes if c.key == "experiment.methods"]
-        return [*self.methods, *set_by, *chain.from_iterable(listed)]
+        lists = [c.value for c in self.changes if c.key == "experiment.methods"]
+        listed = chain.from_iterable(value for value in lists if isinstance(value, list))
+        # What is no name is refused with the rest of the experiment.
+        return [*self.methods, *set_by, *(name for name in listed if isinstance(name, str))]
 
     @cached_property
     def canonical(self) -> list[str]:

@@ -167,7 +167,7 @@ def _plan(name: str, scale: str, overrides: Overrides) -> ExperimentPlan:
     methods = content.pop("methods")
     for method in experiment.methods:
         check_option("method", method)
-    labels = {method: methods[method].pop("label") for method in experiment.methods}
+    labels = {method: _label(methods[method]) for method in experiment.methods}
     base = {key: value for key, value in content.items() if key not in PATH_KEYS}
     # What an override sets, a scale leaves as it is.
     changed = {change.key for change in overrides.changes}
@@ -187,11 +187,22 @@ def _plan(name: str, scale: str, overrides: Overrides) -> ExperimentPlan:
     )
 
 
+def _label(method: dict[str, Any]) -> str:
+    """What figures call a method; it is not among the settings of its runs."""
+    label = method.pop("label", None)
+    if not isinstance(label, str):
+        name = method["name"]
+        raise ConfigError(f"method.{name}.label = {label!r} is not allowed: allowed is text")
+    return label
+
+
 def _with_added(
     experiment: dict[str, Any], task: dict[str, Any], overrides: Overrides
 ) -> dict[str, Any]:
     """The experiment with the added methods that it lacks, if its task runs any method."""
     own = experiment["methods"]
+    if not isinstance(own, list):
+        return experiment  # to be refused with whatever else is wrong with it
     added = overrides.methods if task["name"] == ANY_METHOD else ()
     return experiment | {"methods": [*own, *(name for name in added if name not in own)]}
 

@@ -106,9 +106,7 @@ def judged_tables(wildcards):
 
 
 TABLES = [
-    path
-    for name, plan in EXPERIMENTS.items()
-    for path in runs_of(name) + reduced(plan.experiment)
+    path for name, plan in EXPERIMENTS.items() for path in runs_of(name) + reduced(plan.experiment)
 ]
 
 
