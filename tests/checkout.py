@@ -31,7 +31,7 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "a çopy"
-        for name in ("config", "workflow", "scripts", "src"):
+        for name in ("config", "profiles", "workflow", "scripts", "src"):
             ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
             shutil.copytree(ROOT / name, self.folder / name, ignore=ignore)
         shutil.copy(ROOT / "Snakefile", self.folder)

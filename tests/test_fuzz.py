@@ -204,6 +204,17 @@ def test_many_random_overrides_of_the_pipeline_are_planned_or_refused(folder):
         ("experiment.methods=[kfac,../../x]", "method = '../../x' is unknown"),
         ("method.kfac.label=[1]", "method.kfac.label = [1] is not allowed: allowed is text"),
         ("+method=../x", "method = '../x' is unknown"),
+        ("experiment.methods=[sgd,sgd]", "experiment.methods = ['sgd', 'sgd'] is not allowed"),
+        ("experiment.name=../../x", "allowed is its file's name, 'contraction'"),
+        ("experiment.figures=[contracton]", "is unknown, did you mean 'contraction'?"),
+        (
+            "experiment.select_by=validation_error",
+            "is not allowed with task = 'linear_representation'",
+        ),
+        ("experiment.target=null", "experiment.target = None is not allowed with task ="),
+        ("task.d_x=99999999999999999999", "task.d_x = 99999999999999999999 is not allowed"),
+        ("seeds=[99999999999999999999]", "seeds = 99999999999999999999 is not allowed"),
+        ("task=nothing", "task = 'nothing' is unknown"),
     ],
 )
 def test_overrides_that_planning_stumbled_over_are_answered(word, sentence):

@@ -70,11 +70,21 @@ def test_fewer_samples_than_inputs(method):
         (["task.noise=1e7"], "task.noise = 10000000.0 is not allowed"),
         (["task.kappa_x=1e7", "dtype=float32"], "at most 1e+06, use dtype = float64"),
         (["task.transfer_kappa_x=1e7", "dtype=float32"], "at most 1e+06, use dtype = float64"),
+        (["task.d_x=1000000"], "task.d_x = 1000000 is not allowed"),
+        (
+            ["task.batch_size=100000000", "engine=batches"],
+            "with 100000000 samples: it holds them in",
+        ),
+        (["task=single_index", "task.aspect_ratio=1e-300"], "so that the samples fit in memory"),
+        (
+            ["task=single_index", "task.readout_scale=1e300"],
+            "task.readout_scale = 1e+300 is not allowed",
+        ),
     ],
 )
-def test_what_the_precision_cannot_resolve_is_refused(overrides, sentence):
+def test_what_precision_and_memory_cannot_hold_is_refused(overrides, sentence):
     with pytest.raises(ConfigError) as caught:
-        settings("sgd", *overrides)
+        settings_of(compose_config(["method=sgd", *overrides]))
     assert sentence in str(caught.value) and "\n" not in str(caught.value)
 
 

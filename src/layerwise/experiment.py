@@ -1,11 +1,12 @@
 """What an experiment says: problems, methods, the rule that selects step sizes, figures. No torch."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from layerwise.validation import Positive, Settings
+from layerwise.validation import ConfigError, Positive, Settings, nearest
 
 # The rules that select step sizes, in words.
 RULES = {
@@ -15,6 +16,26 @@ RULES = {
     "subspace_distance": "the smallest subspace distance at the last iteration",
     "validation_error": "the smallest error on held-out data at the last iteration",
 }
+# And by which of them an experiment on a task may select: its tables have no other's metric.
+SELECTS = {
+    "linear_representation": (
+        "steps_to_target",
+        "mean_subspace_distance",
+        "mean_train_loss",
+        "subspace_distance",
+    ),
+    "single_index_training": ("validation_error",),
+    "single_index": ("nothing",),
+    "spike": ("nothing",),
+}
+
+
+HELPERS = ("__init__", "panels", "style")
+FIGURES = sorted(
+    path.stem
+    for path in Path(__file__).with_name("figures").glob("*.py")
+    if path.stem not in HELPERS
+)
 
 
 class Experiment(Settings):
@@ -35,6 +56,36 @@ class Experiment(Settings):
     target: Positive | None  # the subspace distance whose first passage is reported
     figures: Annotated[list[str], Field(min_length=1)]
     caption: str  # what the figures draw; {rule} stands for the selection of step sizes
+
+    def check(self, name: str, task: str) -> None:
+        """Raise ConfigError where the experiment of the file ``name`` cannot be reduced, or drawn, on a
+        task."""
+        if self.name != name:
+            raise ConfigError(
+                f"experiment.name = {self.name!r} is not allowed: allowed is its file's name, {name!r}"
+            )
+        for key in ("methods", "figures"):
+            if len(set(getattr(self, key))) < len(getattr(self, key)):
+                raise ConfigError(
+                    f"experiment.{key} = {getattr(self, key)} is not allowed: {key} must differ"
+                )
+        rules = SELECTS.get(task, (self.select_by,))  # an unknown task is refused with the runs
+        if self.select_by not in rules:
+            raise ConfigError(
+                f"experiment.select_by = {self.select_by!r} is not allowed with task = {task!r}: "
+                f"allowed is {' or '.join(rules)}"
+            )
+        if self.target is None and task == "linear_representation":
+            raise ConfigError(
+                f"experiment.target = None is not allowed with task = {task!r}: allowed is the subspace "
+                "distance whose first passage is reported"
+            )
+        for figure in self.figures:
+            if figure not in FIGURES:
+                raise ConfigError(
+                    f"experiment.figures = {figure!r} is unknown{nearest(figure, FIGURES)} (allowed are "
+                    f"{', '.join(FIGURES)})"
+                )
 
     def described(self, shared: dict[str, Any], steps: int, seeds: int) -> str:
         """What was run, in words: the task's settings that all problems share, seeds, what is drawn."""

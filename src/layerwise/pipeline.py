@@ -54,9 +54,7 @@ class Due(NamedTuple):
 
 def snakemake(settings: Path, options: Sequence[str]) -> list[str]:
     """Snakemake's command. Hydra's overrides do not survive its --config, so they go by a file."""
-    command = [sys.executable, "-m", "snakemake", "--configfile", str(settings)]
-    # What an interrupted run left unfinished is made again.
-    return [*command, "--rerun-incomplete", *options]
+    return [sys.executable, "-m", "snakemake", "--configfile", str(settings), *options]
 
 
 def reproduce(request: Request, options: Sequence[str]) -> int:

@@ -163,6 +163,7 @@ def _plan(name: str, scale: str, overrides: Overrides) -> ExperimentPlan:
     experiment = validate(
         Experiment, _with_added(content.pop("experiment"), content["task"], overrides), "experiment"
     )
+    experiment.check(name, str(content["task"]["name"]))
     scaled = validate(Scale, content.pop("scale"), "scale")
     methods = content.pop("methods")
     for method in experiment.methods:

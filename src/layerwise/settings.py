@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from layerwise.task_settings import (
+    MAX_RAW_SAMPLES,
     SINGLE_INDEX_METHODS,
     SINGLE_INDEX_TRAINING_METHODS,
     LinearTask,
@@ -27,6 +28,7 @@ from layerwise.validation import NonNegative, Positive, Settings, nearest, valid
 
 # All seeds of a cell lie in memory at once.
 MAX_SEEDS = 100_000
+MAX_SEED = 2**63 - 1
 
 
 def _as_list(value: Any) -> Any:
@@ -120,9 +122,11 @@ class RunSettings(Settings):
     method: MethodSettings
     engine: Literal["moments", "batches"]
     seeds: Annotated[
-        list[Annotated[int, Field(ge=0)]], Field(min_length=1), BeforeValidator(_as_seeds)
+        list[Annotated[int, Field(ge=0, le=MAX_SEED)]],
+        Field(min_length=1),
+        BeforeValidator(_as_seeds),
     ]
-    steps: Annotated[int, Field(ge=0)]
+    steps: Annotated[int, Field(ge=0, le=10**9)]
     stop_at: Positive | None  # end once one variant has reached this distance with every seed
     record_every: Annotated[int | str, AfterValidator(_interval)]
     dtype: Literal["float64", "float32"]
@@ -200,6 +204,12 @@ class RunSettings(Settings):
             raise ValueError(
                 f"task.rank * (task.d_x + task.d_y) = {size} is not allowed with method.rule = "
                 f"{method.rule!r}: it solves for all weights at once, at most {NEWTON_WEIGHTS}"
+            )
+        raw = max(task.batch_size, task.n_transfer)
+        if self.engine == "batches" and raw > MAX_RAW_SAMPLES:
+            raise ValueError(
+                f"engine = 'batches' is not allowed with {raw} samples: it holds them in memory, at most "
+                f"{MAX_RAW_SAMPLES}, use engine = moments"
             )
         if self.engine == "moments" and task.inputs != "gaussian":
             raise ValueError(

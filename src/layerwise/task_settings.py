@@ -11,7 +11,10 @@ from layerwise.validation import Positive, Settings
 # Bounds within which double precision resolves a problem; settings.FLOAT32_CONDITION is single's.
 Condition = Annotated[float, Field(ge=1, le=1e12)]
 Noise = Annotated[float, Field(ge=0, le=1e6)]
-
+# A square matrix of the largest dimension takes 3 GB; moments have any number of samples, raw inputs not.
+MAX_DIMENSION = 20_000
+MAX_SAMPLES = 10**12
+MAX_RAW_SAMPLES = 10**7
 
 # What a linear task's transfer task depends on, and its training does not.
 TRANSFER_KEYS = ("transfer_kappa_x", "n_transfer")
@@ -21,8 +24,8 @@ class LinearProblem(Settings):
     """What an instance of linear representation learning depends on: y = F* G* x + eps (Sec. 3.1)."""
 
     name: Literal["linear_representation"]
-    d_x: Annotated[int, Field(ge=1)]
-    d_y: Annotated[int, Field(ge=1)]
+    d_x: Annotated[int, Field(ge=1, le=MAX_DIMENSION)]
+    d_y: Annotated[int, Field(ge=1, le=MAX_DIMENSION)]
     rank: Annotated[int, Field(ge=1)]  # k, also the width of the network's hidden layer
     kappa_x: Condition  # condition number of Sigma_x
     kappa_f: Condition  # condition number of F*
@@ -59,9 +62,10 @@ class LinearTask(LinearProblem):
     """A problem with the batches that it is trained on and the samples of its transfer task."""
 
     inputs: Literal["gaussian", "rademacher"]
-    batch_size: Annotated[int, Field(ge=2)]  # n, samples a step
+    batch_size: Annotated[int, Field(ge=2, le=MAX_SAMPLES)]  # n, samples a step
     noise: Noise  # sigma, standard deviation of each output's noise
-    n_transfer: Annotated[int, Field(ge=2)]  # samples for refitting the head on the transfer task
+    # Samples for refitting the head on the transfer task.
+    n_transfer: Annotated[int, Field(ge=2, le=MAX_SAMPLES)]
 
     @model_validator(mode="after")
     def _samples_suffice(self) -> Self:
@@ -77,19 +81,26 @@ class LinearTask(LinearProblem):
 class SingleIndexProblem(Settings):
     """Single-index data, y = link(beta*^T x) + eps, and the network that learns it (Section 3.2)."""
 
-    d: Annotated[int, Field(ge=2)]
+    d: Annotated[int, Field(ge=2, le=MAX_DIMENSION)]
     aspect_ratio: Positive  # gamma = d/n
-    width: Annotated[int, Field(ge=2)]  # d_h
+    width: Annotated[int, Field(ge=2, le=MAX_DIMENSION)]  # d_h
     kappa_x: Condition  # condition number of Sigma_x
     spectrum: Literal["log", "two_level", "power_law"]
     basis: Literal["rotated", "axis"]
     link: Literal["tanh", "relu", "erf", "linear", "he1_plus_he3"]
     activation: Literal["relu", "tanh", "erf", "linear"]
     noise: Noise  # sigma_epsilon
-    readout_scale: Positive  # f entries are readout_scale * N(0, 1/d_h)
+    readout_scale: Annotated[
+        float, Field(gt=0, le=1e6)
+    ]  # f entries are readout_scale * N(0, 1/d_h)
 
     @model_validator(mode="after")
     def _samples_suffice(self) -> Self:
+        if self.d / self.aspect_ratio > MAX_RAW_SAMPLES:
+            raise ValueError(
+                f"task.aspect_ratio = {self.aspect_ratio} is not allowed: at least "
+                f"d/{MAX_RAW_SAMPLES} = {self.d / MAX_RAW_SAMPLES:g}, so that the samples fit in memory"
+            )
         if round(self.d / self.aspect_ratio) < 2:
             raise ValueError(
                 f"task.aspect_ratio = {self.aspect_ratio} is not allowed: at most d/2 = "
@@ -108,7 +119,7 @@ class SpikeTask(SingleIndexProblem):
     """The singular values of one step's update, and of the first layer before and after it."""
 
     name: Literal["spike"]
-    count: Annotated[int, Field(ge=1)]  # of the leading singular values
+    count: Annotated[int, Field(ge=1, le=MAX_DIMENSION)]  # of the leading singular values
 
 
 class SingleIndexTrainingTask(SingleIndexProblem):

@@ -85,7 +85,7 @@ start_slurm() {
 # A copy of the project, so that the user's results are neither touched nor locked.
 checkout() {
   mkdir "$1"
-  cp -r "$project"/{Snakefile,config,workflow,scripts,src} "$1"
+  cp -r "$project"/{Snakefile,config,profiles,workflow,scripts,src} "$1"
   cat >"$1/small.yaml" <<END
 scale: quick
 experiments: [contraction, condition_grid]

@@ -19,7 +19,7 @@ from layerwise.compose import CONFIG_DIR
 
 PROJECT = CONFIG_DIR.parent
 # What the pipeline needs of a checkout.
-PARTS = ("Snakefile", "config", "workflow", "scripts", "src")
+PARTS = ("Snakefile", "config", "profiles", "workflow", "scripts", "src")
 CORES = (1, 2)
 
 
