@@ -39,8 +39,8 @@ def main() -> None:
     tables = run(sizes, arguments.device, folder)
     figures = arguments.out / "figures" / label / device
     for figure, names in FIGURES.items():
-        paths = [folder / f"{name}.csv" for name in names]
-        render(figure, paths, LABELS, figures / f"{figure}.pdf")
+        drawn = {name: tables[name] for name in names}
+        render(figure, drawn, LABELS, figures / f"{figure}.pdf")
     if arguments.pipeline:
         tables["pipeline"] = pipeline.measure(arguments.pipeline)
         write_table(tables["pipeline"], folder / "pipeline.csv")

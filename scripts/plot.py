@@ -6,6 +6,7 @@ from pathlib import Path
 
 from layerwise.figures import render
 from layerwise.jobs import job_log
+from layerwise.records import read_table
 
 
 def main() -> None:
@@ -21,7 +22,8 @@ def main() -> None:
 
 
 def work(arguments: argparse.Namespace) -> None:
-    render(arguments.figure, arguments.tables, json.loads(arguments.labels), arguments.out)
+    tables = {path.stem: read_table(path) for path in arguments.tables}
+    render(arguments.figure, tables, json.loads(arguments.labels), arguments.out)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def tables(planned: ExperimentPlan, folder: Path) -> list[Path]:
 def test_an_experiment_runs_from_its_plan_to_its_figures(name: str, tmp_path: Path) -> None:
     """Each figure draws every method, from rows without duplicates."""
     experiment = quick_plan(name)
-    reduced = tables(experiment, tmp_path)
+    reduced = {path.stem: read_table(path) for path in tables(experiment, tmp_path)}
     for figure in experiment.experiment.figures:
         render(figure, reduced, experiment.labels, tmp_path / f"{figure}.pdf")
         drawn = pd.read_csv(tmp_path / f"{figure}.csv")

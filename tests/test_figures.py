@@ -9,7 +9,7 @@ import pytest
 from helpers import run
 from layerwise.aggregate import aggregate
 from layerwise.figures import render, style
-from layerwise.records import write_table
+from layerwise.records import read_table, write_table
 
 LABELS = {"sgd": "SGD", "kfac": "KFAC"}
 PROBLEMS = [(1.0, 1.0), (30.0, 1.0), (1.0, 3.0), (30.0, 3.0)]
@@ -34,8 +34,9 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def drawn(name: str, tables: Path, folder: Path) -> pd.DataFrame:
     """Render a figure; the table beside it, after checking that all three files are there."""
-    names = ("summary.parquet", "scores.parquet", "selection.parquet", "traces.parquet")
-    render(name, [tables / file for file in names], LABELS, folder / f"{name}.pdf")
+    names = ("summary", "scores", "selection", "traces")
+    reduced = {one: read_table(tables / f"{one}.parquet") for one in names}
+    render(name, reduced, LABELS, folder / f"{name}.pdf")
     assert {path.name for path in folder.iterdir()} == {
         f"{name}.{kind}" for kind in ("pdf", "png", "csv")
     }

@@ -8,20 +8,20 @@ import importlib
 from pathlib import Path
 
 import matplotlib as mpl
+import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from layerwise.figures.style import RC
 from layerwise.files import atomic_path
-from layerwise.records import read_table, write_table
+from layerwise.records import write_table
 
 
-def render(name: str, paths: list[Path], labels: dict[str, str], out: Path) -> None:
-    """Draw figure ``name`` from an experiment's reduced tables to ``out`` (.pdf), and .png and .csv
-    beside it; ``labels`` maps method names to what is written. A table goes by its file's name."""
+def render(name: str, tables: dict[str, pd.DataFrame], labels: dict[str, str], out: Path) -> None:
+    """Draw figure ``name`` from an experiment's reduced tables, by their names, to ``out`` (.pdf), and
+    .png and .csv beside it; ``labels`` maps method names to what is written."""
     mpl.use("Agg")
-    tables = {path.stem: read_table(path) for path in paths}
     with mpl.rc_context(RC):
         figure, drawn = importlib.import_module(f"layerwise.figures.{name}").draw(tables, labels)
         box = _lay_out(figure)
