@@ -215,6 +215,14 @@ def test_many_random_overrides_of_the_pipeline_are_planned_or_refused(folder):
         ("task.d_x=99999999999999999999", "task.d_x = 99999999999999999999 is not allowed"),
         ("seeds=[99999999999999999999]", "seeds = 99999999999999999999 is not allowed"),
         ("task=nothing", "task = 'nothing' is unknown"),
+        ("method.kfac.rule=os.system", "there is no such class in methods/os.py"),
+        ("method.kfac.rule=kfac.Average", "there is no such class in methods/kfac.py"),
+        ("method.kfac.rule=amgd.AGMD", "did you mean 'amgd.AMGD'?"),
+        ("+method.sgd.options={beta: 1}", "'sgd.SGD': the rule has no options"),
+        (
+            "method.kfac.rule=adam.Adam",
+            "= 'adam.Adam': allowed are beta1, beta2, epsilon",
+        ),
     ],
 )
 def test_overrides_that_planning_stumbled_over_are_answered(word, sentence):

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from layerwise.rules import check_rule
 from layerwise.task_settings import (
     MAX_RAW_SAMPLES,
     SINGLE_INDEX_METHODS,
@@ -132,6 +133,11 @@ class RunSettings(Settings):
     dtype: Literal["float64", "float32"]
     device: Literal["cpu", "cuda"]
     optimizer_packages: list[str]  # where method.options.optimizer may be imported from
+
+    @model_validator(mode="after")
+    def _rule_is_there(self) -> Self:
+        check_rule(self.method.rule, self.method.options)
+        return self
 
     @model_validator(mode="after")
     def _optimizer_is_allowed(self) -> Self:
