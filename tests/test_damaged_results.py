@@ -28,8 +28,8 @@ def emptied(content: bytes) -> bytes:
 
 
 def foreign(content: bytes) -> bytes:
-    """What another program would have written there."""
-    return b"GIF89a" + content
+    """What another program would have written there. (Before an archive it may write what it likes.)"""
+    return b"GIF89a" + bytes(len(content))
 
 
 FILES = (
