@@ -2,16 +2,17 @@
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from layerwise.validation import nearest
 
 METHODS = Path(__file__).with_name("methods")
 
 
-def check_rule(rule: str, options: Iterable[str]) -> None:
+def check_rule(rule: str, options: Mapping[str, Any]) -> None:
     """Raise ValueError, with one sentence, where no file has the rule, module.Class, or where it does not
     take just these options."""
     module, name = rule.split(".")
@@ -27,12 +28,12 @@ def check_rule(rule: str, options: Iterable[str]) -> None:
     takes = [argument.arg for argument in (*start.args, *start.kwonlyargs)][2:]  # self, grid
     defaults = len(start.defaults)
     needed = takes[: len(start.args) - 2 - defaults] if len(start.args) > 2 else []
-    for option in options:
+    for option, value in options.items():
         if option not in takes and start.kwarg is None:
             allowed = f"allowed are {', '.join(takes)}" if takes else "the rule has no options"
             raise ValueError(
-                f"method.options.{option} = … is not allowed with method.rule = {rule!r}: {allowed}"
-                f"{nearest(option, takes)}"
+                f"method.options.{option} = {value!r} is not allowed with method.rule = {rule!r}: "
+                f"{allowed}{nearest(option, takes)}"
             )
     for option in needed:
         if option not in options:
