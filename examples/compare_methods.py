@@ -5,9 +5,9 @@ python examples/compare_methods.py --kappa-x 300 sgd adam kfac muon
 
 import argparse
 
-from layerwise.compose import compose_config, settings_of
-from layerwise.instances import draw
-from layerwise.selection import chosen_runs, score_variants, select, summarise
+from layerwise.data.instances import draw
+from layerwise.planning.compose import compose_config, settings_of
+from layerwise.results.selection import chosen_runs, score_variants, select, summarise
 from layerwise.tasks.linear_representation import simulate
 
 

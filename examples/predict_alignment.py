@@ -9,9 +9,9 @@ import argparse
 
 import numpy as np
 
-from layerwise.covariance import spectrum
-from layerwise.single_index import OneStepProblem
-from layerwise.single_step import run_one_step
+from layerwise.data.covariance import spectrum
+from layerwise.data.single_index import OneStepProblem
+from layerwise.tasks.single_step import run_one_step
 from layerwise.theory.alignment import optimal_damping, predicted_alignment
 
 

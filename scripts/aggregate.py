@@ -5,8 +5,8 @@ import json
 import sys
 from pathlib import Path
 
-from layerwise.aggregate import aggregate, collect
-from layerwise.jobs import job_log
+from layerwise.results.aggregate import aggregate, collect
+from layerwise.results.job_log import job_log
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from layerwise.claims import write
-from layerwise.jobs import job_log
+from layerwise.results.job_log import job_log
 
 
 def main() -> None:

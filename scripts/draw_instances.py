@@ -4,10 +4,10 @@ import argparse
 import json
 from pathlib import Path
 
-from layerwise.instances import draw, key, save
-from layerwise.jobs import job_log
-from layerwise.task_settings import LinearProblem
-from layerwise.validation import validate
+from layerwise.data.instances import draw, key, save
+from layerwise.results.job_log import job_log
+from layerwise.settings.task import LinearProblem
+from layerwise.settings.validation import validate
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 from PIL import Image
 
 from layerwise.claims import summary
-from layerwise.files import atomic_path
+from layerwise.results.files import atomic_path
 
 START, END = "<!-- claims: made by `make gallery` -->\n", "<!-- end of claims -->\n"
 COLOURS = 256  # of a picture's palette: a third of the size, and the methods keep their colours

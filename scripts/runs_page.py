@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from layerwise.files import atomic_path
-from layerwise.jobs import job_log
-from layerwise.pages import runs_page
+from layerwise.results.files import atomic_path
+from layerwise.results.job_log import job_log
+from layerwise.results.pages import runs_page
 
 
 def main() -> None:

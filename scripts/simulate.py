@@ -4,8 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-from layerwise.jobs import job_log
-from layerwise.run import run_job
+from layerwise.results.job_log import job_log
+from layerwise.tasks.run import run_job
 
 
 def main() -> None:

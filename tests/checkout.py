@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from layerwise.records import read_table
+from layerwise.results.tables import read_table
 
 ROOT = Path(__file__).parents[1]
 READ = {".parquet": read_table, ".csv": pd.read_csv}

@@ -7,15 +7,15 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from layerwise.compose import compose_config, settings_of
-from layerwise.instances import draw
+from layerwise.data.instances import draw
+from layerwise.data.population import Population, populations
+from layerwise.data.single_index import OneStepProblem
 from layerwise.methods.base import Grid, Method
-from layerwise.networks import Weights
-from layerwise.plan import ExperimentPlan, plan
-from layerwise.problem import Population, populations
-from layerwise.settings import MethodSettings, RunSettings
-from layerwise.single_index import OneStepProblem
-from layerwise.task_settings import LinearProblem
+from layerwise.networks.linear import Weights
+from layerwise.planning.compose import compose_config, settings_of
+from layerwise.planning.plan import ExperimentPlan, plan
+from layerwise.settings.run import MethodSettings, RunSettings
+from layerwise.settings.task import LinearProblem
 from layerwise.tasks.linear_representation import simulate
 
 SMALL = (

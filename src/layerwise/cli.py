@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from layerwise import lock
-from layerwise.catalogue import KINDS, catalogue
-from layerwise.explain import described, due_lines, earlier_runs, time_line
-from layerwise.pipeline import INTERRUPTED, PROJECT, Request, due
-from layerwise.pipeline import reproduce as run_pipeline
-from layerwise.scaffold import new_method
-from layerwise.validation import ConfigError
+from layerwise.command import lock
+from layerwise.command.catalogue import KINDS, catalogue
+from layerwise.command.explain import described, due_lines, earlier_runs, time_line
+from layerwise.command.scaffold import new_method
+from layerwise.command.snakemake import INTERRUPTED, PROJECT, Request, due
+from layerwise.command.snakemake import reproduce as run_pipeline
+from layerwise.settings.validation import ConfigError
 
 app = typer.Typer(
     add_completion=False,

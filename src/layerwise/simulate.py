@@ -10,9 +10,9 @@ from typing import NoReturn
 import hydra
 from omegaconf import DictConfig
 
-from layerwise.compose import CONFIG_DIR, compose_config, paths_of, settings_of
-from layerwise.files import FileError
-from layerwise.validation import ConfigError
+from layerwise.planning.compose import CONFIG_DIR, compose_config, paths_of, settings_of
+from layerwise.results.files import FileError
+from layerwise.settings.validation import ConfigError
 
 
 @hydra.main(config_path=str(CONFIG_DIR), config_name="config", version_base="1.3")
@@ -23,7 +23,7 @@ def app(config: DictConfig) -> None:
         settings = settings_of(config)
         out, instances = paths_of(config)
         # torch takes a second to load: a refused configuration does not wait for it.
-        from layerwise.run import run_cell
+        from layerwise.tasks.run import run_cell
 
         run_cell(settings, instances, out)
     except ConfigError as error:

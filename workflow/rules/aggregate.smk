@@ -1,4 +1,4 @@
-from layerwise.resources import reduce_mb
+from layerwise.planning.resources import reduce_mb
 
 
 rule aggregate:
@@ -6,7 +6,7 @@ rule aggregate:
     input:
         tables=run_tables,
         script="scripts/aggregate.py",
-        code=sources("layerwise.aggregate"),
+        code=sources("layerwise.results.aggregate"),
     output:
         multiext(
             f"{RESULTS}/{{experiment}}/",

@@ -31,7 +31,7 @@ rule runs_page:
             for experiment, method, part in JOBS
         ],
         script="scripts/runs_page.py",
-        code=sources("layerwise.pages"),
+        code=sources("layerwise.results.pages"),
     output:
         report(f"{DRAWN}/runs.html", caption="../report/runs.rst", category="What was run"),
     log:

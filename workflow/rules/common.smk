@@ -1,8 +1,8 @@
 # Plans every experiment before any job starts; a setting that cannot be used ends the run here.
 
-from layerwise.dependencies import sources
-from layerwise.plan import CELLS_PER_JOB, canonical, plan_all, results_label
-from layerwise.validation import ConfigError
+from layerwise.planning.sources import sources
+from layerwise.planning.plan import CELLS_PER_JOB, canonical, plan_all, results_label
+from layerwise.settings.validation import ConfigError
 
 
 wildcard_constraints:

@@ -1,11 +1,11 @@
-from layerwise.resources import instances_mb
+from layerwise.planning.resources import instances_mb
 
 
 rule instances:
     """Draw ground truths and initial weights of an experiment's problems, shared by all its methods."""
     input:
         "scripts/draw_instances.py",
-        sources("layerwise.instances"),
+        sources("layerwise.data.instances"),
     output:
         f"{RESULTS}/{{experiment}}/instances.npz",
     log:

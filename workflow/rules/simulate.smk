@@ -1,4 +1,4 @@
-from layerwise.resources import simulate_mb, simulate_minutes
+from layerwise.planning.resources import simulate_mb, simulate_minutes
 
 
 rule simulate:
@@ -10,7 +10,7 @@ rule simulate:
             else f"{RESULTS}/{wildcards.experiment}/instances.npz"
         ),
         script="scripts/simulate.py",
-        code=lambda wildcards: sources("layerwise.run", *job_of(wildcards).modules),
+        code=lambda wildcards: sources("layerwise.tasks.run", *job_of(wildcards).modules),
     output:
         table=f"{RESULTS}/{{experiment}}/runs/{{method}}-{{part}}.parquet",
         record=f"{RESULTS}/{{experiment}}/runs/{{method}}-{{part}}.parquet.json",

@@ -10,10 +10,10 @@ import torch
 from layerwise.benchmark.plain import PlainLoop
 from layerwise.benchmark.sizes import METHODS, Sizes, configured
 from layerwise.benchmark.timing import clock_of, interleaved, row
-from layerwise.instances import Instances, draw
-from layerwise.problem import populations
-from layerwise.settings import RunSettings
-from layerwise.task_settings import LinearTask
+from layerwise.data.instances import Instances, draw
+from layerwise.data.population import populations
+from layerwise.settings.run import RunSettings
+from layerwise.settings.task import LinearTask
 from layerwise.tasks.linear_representation import simulate
 
 

@@ -8,8 +8,8 @@ import pandas as pd
 from layerwise.benchmark.sizes import AXES, Sizes, changed, configured
 from layerwise.benchmark.step import moment_step
 from layerwise.benchmark.timing import clock_of, interleaved, row
-from layerwise.settings import RunSettings
-from layerwise.task_settings import LinearTask
+from layerwise.settings.run import RunSettings
+from layerwise.settings.task import LinearTask
 
 SCALED = ("sgd", "kfac")
 SECOND_ORDER = ("sgd", "kfac", "gauss_newton", "newton")

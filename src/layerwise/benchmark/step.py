@@ -5,13 +5,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from layerwise.instances import draw
+from layerwise.data.instances import draw
+from layerwise.data.moments import GaussianMoments
+from layerwise.data.population import populations
 from layerwise.methods.base import Grid, Method
-from layerwise.moments import GaussianMoments
-from layerwise.networks import Weights
-from layerwise.problem import populations
-from layerwise.settings import RunSettings
-from layerwise.task_settings import LinearTask
+from layerwise.networks.linear import Weights
+from layerwise.settings.run import RunSettings
+from layerwise.settings.task import LinearTask
 
 
 def moment_step(settings: RunSettings) -> Callable[[], Weights]:

@@ -11,9 +11,9 @@ import pandas as pd
 from layerwise.claims.claim import Claim, Results, judge
 from layerwise.claims.ours import OURS
 from layerwise.claims.paper import PAPER
-from layerwise.files import atomic_path
-from layerwise.pages import page
-from layerwise.records import read_table, write_table
+from layerwise.results.files import atomic_path
+from layerwise.results.pages import page
+from layerwise.results.tables import read_table, write_table
 
 INTERVAL = (
     "Each claim's statistic with its 95 % bootstrap interval over seeds. A claim is reproduced where the "

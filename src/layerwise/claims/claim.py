@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from layerwise.streams import generator
+from layerwise.data.streams import generator
 
 RESAMPLES = 1000
 COVERAGE = 0.95

@@ -7,7 +7,7 @@ import pandas as pd
 
 from layerwise.claims.claim import Results
 from layerwise.claims.statistics import Values, by_seed, rows_of, selected, table_of
-from layerwise.selection import width
+from layerwise.results.selection import width
 
 
 def contraction_errors(results: Results) -> pd.DataFrame:

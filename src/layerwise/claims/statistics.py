@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from layerwise.claims.claim import NotMeasuredError, Results
-from layerwise.selection import chosen_runs
+from layerwise.results.selection import chosen_runs
 
 Values = Callable[[Results], pd.DataFrame]
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from layerwise.figures import style
-from layerwise.selection import VARIANT, bands, chosen_runs
+from layerwise.results.selection import VARIANT, bands, chosen_runs
 from layerwise.theory import contraction
 
 BY = ["problem", "kappa_x", "kappa_f", *VARIANT]

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from layerwise.figures import style
-from layerwise.selection import bands
+from layerwise.results.selection import bands
 from layerwise.theory import contraction
 
 BY = ["problem", "kappa_x", "kappa_f", "method", "lr", "damping"]

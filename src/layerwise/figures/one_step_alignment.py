@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from layerwise.covariance import spectrum
+from layerwise.data.covariance import spectrum
 from layerwise.figures import style
 from layerwise.theory.alignment import optimal_damping, predicted_alignment
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from layerwise.figures import panels, style
-from layerwise.selection import VARIANT, bands, chosen_runs
+from layerwise.results.selection import VARIANT, bands, chosen_runs
 
 BY = ["problem", "batch_size", "kappa_x", "kappa_f", *VARIANT]
 

@@ -5,7 +5,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from layerwise.figures import panels, style
-from layerwise.selection import bands
+from layerwise.results.selection import bands
 
 METRICS = {"alignment": "alignment", "test_error": "test error"}
 AXES = {"kappa_x": r"$\kappa_x$", "samples_ratio": "$n/d$", "step": "step"}

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from layerwise.figures import panels, style
-from layerwise.selection import VARIANT, around_best, bands, width
+from layerwise.results.selection import VARIANT, around_best, bands, width
 
 FACTOR = 2.0
 # A method whose best median is above this has not learnt the subspace: its width says nothing.

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from layerwise.data.moments import Moments
 from layerwise.methods.base import Grid
-from layerwise.moments import Moments
-from layerwise.networks import Network, Weights
+from layerwise.networks.linear import Network, Weights
 
 
 class Memory(NamedTuple):

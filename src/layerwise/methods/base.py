@@ -7,10 +7,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from layerwise.moments import Moments
-from layerwise.networks import NETWORKS, Network, Predictor, Weights
-from layerwise.problem import Population
-from layerwise.settings import MethodSettings
+from layerwise.data.moments import Moments
+from layerwise.data.population import Population
+from layerwise.networks.linear import NETWORKS, Network, Predictor, Weights
+from layerwise.settings.run import MethodSettings
 
 
 class Grid:

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from layerwise.linalg import orthonormal_rows
+from layerwise.data.moments import Moments
 from layerwise.methods.base import Grid
 from layerwise.methods.kfac import precondition_inputs
-from layerwise.moments import Moments
-from layerwise.networks import Network, Weights, least_squares_head, linear_gradients
+from layerwise.networks.linalg import orthonormal_rows
+from layerwise.networks.linear import Network, Weights, least_squares_head, linear_gradients
 
 
 class DFW:

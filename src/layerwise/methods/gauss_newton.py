@@ -16,10 +16,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from layerwise.linalg import solve_spd_right, times_seed_matrix
+from layerwise.data.moments import Moments
 from layerwise.methods.base import Grid
-from layerwise.moments import Moments
-from layerwise.networks import Gradients, Network, Weights, linear_gradients
+from layerwise.networks.linalg import solve_spd_right, times_seed_matrix
+from layerwise.networks.linear import Gradients, Network, Weights, linear_gradients
 
 
 def gauss_newton_step(

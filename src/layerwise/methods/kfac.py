@@ -12,10 +12,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from layerwise.linalg import cholesky, solve_factored_right, solve_spd_left, times_seed_matrix
+from layerwise.data.moments import Moments
 from layerwise.methods.base import Grid
-from layerwise.moments import Moments
-from layerwise.networks import Network, Weights, least_squares_head, linear_gradients
+from layerwise.networks.linalg import (
+    cholesky,
+    solve_factored_right,
+    solve_spd_left,
+    times_seed_matrix,
+)
+from layerwise.networks.linear import Network, Weights, least_squares_head, linear_gradients
 
 
 def precondition_inputs(gradient: Tensor, xx: Tensor, dampings: Tensor) -> Tensor:

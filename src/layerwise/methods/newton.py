@@ -14,9 +14,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from layerwise.data.moments import Moments
 from layerwise.methods.base import Grid
-from layerwise.moments import Moments
-from layerwise.networks import Network, Weights, linear_gradients
+from layerwise.networks.linear import Network, Weights, linear_gradients
 
 
 def hessian(features: Tensor, head: Tensor, xx: Tensor, yx: Tensor) -> Tensor:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from layerwise.data.moments import Moments
 from layerwise.methods.base import Grid
-from layerwise.moments import Moments
-from layerwise.networks import Network, Weights
+from layerwise.networks.linear import Network, Weights
 
 
 class SGD:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from layerwise.data.moments import Moments
 from layerwise.methods.base import Grid
-from layerwise.moments import Moments
-from layerwise.networks import Network, Weights
+from layerwise.networks.linear import Network, Weights
 
 
 def spectral_direction(gradient: Tensor) -> Tensor:

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
+from layerwise.data.moments import Moments
 from layerwise.methods.base import Grid
-from layerwise.moments import Moments
-from layerwise.networks import Network, Weights
-from layerwise.validation import ConfigError, nearest
+from layerwise.networks.linear import Network, Weights
+from layerwise.settings.validation import ConfigError, nearest
 
 
 class Run(NamedTuple):

@@ -7,17 +7,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from layerwise.batches import RawBatches, stream
-from layerwise.instances import Instances, draw, key, load
+from layerwise.data.batches import RawBatches, stream
+from layerwise.data.instances import Instances, draw, key, load
+from layerwise.data.moments import GaussianMoments
+from layerwise.data.population import Population, populations
 from layerwise.methods.base import Grid, Method
-from layerwise.metrics import TransferTask
-from layerwise.moments import GaussianMoments
-from layerwise.networks import Weights
-from layerwise.problem import Population, populations
-from layerwise.records import LINEAR_KEYS, RUN_COLUMNS
-from layerwise.settings import RunSettings
-from layerwise.task_settings import LinearTask
-from layerwise.training import Trace, record_steps, train
+from layerwise.metrics.linear import TransferTask
+from layerwise.networks.linear import Weights
+from layerwise.results.tables import LINEAR_KEYS, RUN_COLUMNS
+from layerwise.settings.run import RunSettings
+from layerwise.settings.task import LinearTask
+from layerwise.tasks.loop import Trace, record_steps, train
 
 
 def run(

@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from layerwise.covariance import spectrum
-from layerwise.settings import RunSettings
-from layerwise.single_index import OneStepProblem
-from layerwise.single_step import run_one_step
-from layerwise.task_settings import SingleIndexTask
+from layerwise.data.covariance import spectrum
+from layerwise.data.single_index import OneStepProblem
+from layerwise.settings.run import RunSettings
+from layerwise.settings.task import SingleIndexTask
+from layerwise.settings.validation import ConfigError
+from layerwise.tasks.single_step import run_one_step
 from layerwise.theory.alignment import METHODS as PREDICTED
 from layerwise.theory.alignment import predicted_alignment
-from layerwise.validation import ConfigError
 
 
 def run(

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from layerwise.settings import RunSettings
-from layerwise.single_index import OneStepProblem
-from layerwise.single_training import METRICS, Runs, train
-from layerwise.task_settings import SingleIndexTrainingTask
-from layerwise.training import Trace, record_steps
-from layerwise.validation import ConfigError
+from layerwise.data.single_index import OneStepProblem
+from layerwise.settings.run import RunSettings
+from layerwise.settings.task import SingleIndexTrainingTask
+from layerwise.settings.validation import ConfigError
+from layerwise.tasks.loop import Trace, record_steps
+from layerwise.tasks.single_training import METRICS, Runs, train
 
 # Fewer than for one step, of the same stream: errors are measured at many steps.
 TEST_SAMPLES = 2000

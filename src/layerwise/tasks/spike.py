@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from layerwise.settings import RunSettings
-from layerwise.single_index import OneStepProblem
-from layerwise.single_step import spike
-from layerwise.task_settings import SpikeTask
-from layerwise.validation import ConfigError
+from layerwise.data.single_index import OneStepProblem
+from layerwise.settings.run import RunSettings
+from layerwise.settings.task import SpikeTask
+from layerwise.settings.validation import ConfigError
+from layerwise.tasks.single_step import spike
 
 
 def run(

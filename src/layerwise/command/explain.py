@@ -1,0 +1,181 @@
+"""What an experiment would run, in words: its configuration, its size, what is due, how long it takes."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from layerwise.command.catalogue import about
+from layerwise.command.snakemake import PROJECT, Due
+from layerwise.planning.plan import ExperimentPlan
+from layerwise.settings.experiment import RULES
+
+# Snakemake's reasons for a job in its own words, the most telling first, and what they mean here.
+REASONS = {
+    "Params have changed": "its settings changed",
+    "Updated input files": "its code or its input changed",
+    "Code has changed": "its rule changed",
+    "Set of input files has changed": "it has other inputs",
+    "Incomplete output files": "it was interrupted",
+    "Missing output files": "it was not run yet",
+    "Input files updated by another job": "what it reads is due",
+}
+# (method, task, engine) of earlier runs, with the work and the seconds of each.
+Earlier = Mapping[tuple[str, str, str], Sequence[tuple[int, float]]]
+# Tasks of one step, whatever a run's settings say.
+ONE_STEP = ("single_index", "spike")
+
+
+def described(planned: ExperimentPlan) -> list[str]:
+    """Lines on an experiment: problems, methods with their grids, selection, size."""
+    experiment, first = planned.experiment, planned.cells[0]
+    settings = first.settings
+    problems = {cell.problem: cell.varied for cell in planned.cells}
+    shared = {
+        key: value
+        for key, value in settings.task.model_dump(exclude={"name"}).items()
+        if key not in first.varied
+    }
+    select_by = experiment.select_by
+    runs = sum(_runs(cell.settings.model_dump()) for cell in planned.cells)
+    jobs = len(planned.jobs())
+    lines = [
+        f"{experiment.name}: {about('experiment', experiment.name)}",
+        f"  problems   {len(problems)}: {_axes(problems.values())}",
+        f"  task       {settings.task.name}: {_pairs(shared)}",
+        *_methods(planned),
+        "  selection  "
+        + ("none" if select_by == "nothing" else RULES[select_by].format(target=experiment.target)),
+        f"  run        {len(settings.seeds)} seeds, {settings.steps} steps, "
+        + _pairs(
+            settings.model_dump(include={"engine", "record_every", "stop_at", "dtype", "device"})
+        ),
+        f"  figures    {', '.join(experiment.figures)}",
+        f"  size       {len(planned.cells)} cells, {runs} runs, {jobs} simulation jobs",
+    ]
+    return lines
+
+
+def _axes(problems: Iterable[dict[str, Any]]) -> str:
+    values: dict[str, dict[str, None]] = {}
+    for problem in problems:
+        for key, value in problem.items():
+            values.setdefault(key, {})[_text(value)] = None
+    return "; ".join(f"{key} = {', '.join(distinct)}" for key, distinct in values.items())
+
+
+def _methods(planned: ExperimentPlan) -> list[str]:
+    methods = {cell.settings.method.name: cell.settings.method for cell in planned.cells}
+    width = max(map(len, methods))
+    lines: list[str] = []
+    for name, method in methods.items():
+        grids = [
+            f"{key} {_text(grid)}" for key in ("lr", "damping") if (grid := getattr(method, key))
+        ]
+        options = [_pairs(method.options)] if method.options else []
+        heading = "methods" if not lines else ""
+        lines.append(f"  {heading:<9}  {name:<{width}}  {'; '.join([*grids, *options])}".rstrip())
+    return lines
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} = {_text(value)}" for key, value in values.items())
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_text, value))
+    if isinstance(value, float):
+        return f"{value:g}"
+    return (
+        "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    )
+
+
+def due_lines(jobs: Sequence[Due]) -> list[str]:
+    """Lines on what would be run and why, jobs of a kind together."""
+    if not jobs:
+        return ["Nothing is due: all results are there and up to date."]
+    kinds: dict[tuple[str, str, str], list[str]] = {}
+    for job in jobs:
+        if job.rule != "all":
+            kind = job.wildcards.get("experiment", ""), job.rule, _why(job.reason)
+            names = [
+                job.wildcards[key] for key in ("method", "figure", "run") if key in job.wildcards
+            ]
+            kinds.setdefault(kind, []).append(" ".join(names))
+    width = max(len(f"{rule} {experiment}") for experiment, rule, _ in kinds)
+    lines = [f"Due: {sum(map(len, kinds.values()))} jobs"]
+    for (experiment, rule, why), names in sorted(kinds.items(), key=lambda kind: kind[0][0]):
+        what = f"{rule} {experiment}"
+        lines.append(f"  {len(names):>3}  {what:<{width}}  {why}  {', '.join(names)}".rstrip())
+    return lines
+
+
+def _why(reason: str) -> str:
+    phrase = next((phrase for phrase in REASONS if phrase in reason), None)
+    if phrase is None:
+        return reason
+    files = reason.partition("Updated input files: ")[2].partition(";")[0]
+    return f"{REASONS[phrase]}: {files}" if phrase == "Updated input files" else REASONS[phrase]
+
+
+def time_line(due: Sequence[Due], plans: Mapping[str, ExperimentPlan], earlier: Earlier) -> str:
+    """How long the simulations that are due take on one core, by earlier runs of the same method."""
+    seconds, unknown = 0.0, set()
+    for job in due:
+        if job.rule.endswith("simulate"):
+            method, part = job.wildcards["method"], int(job.wildcards["part"])
+            for cell in plans[job.wildcards["experiment"]].jobs()[method, part].cells:
+                estimate = _estimate(cell.settings.model_dump(), earlier)
+                seconds += estimate or 0.0
+                if estimate is None:
+                    unknown.add(cell.settings.method.name)
+    known = f"about {_duration(seconds)} of simulation on one core, by earlier runs"
+    missing = f"unknown for {', '.join(sorted(unknown))}, without an earlier run"
+    return "Time: " + "; ".join([known] * (seconds > 0) + [missing] * bool(unknown) or ["none"])
+
+
+def earlier_runs() -> Earlier:
+    """All recorded runs under results/."""
+    runs: dict[tuple[str, str, str], list[tuple[int, float]]] = {}
+    for path in PROJECT.glob("results/**/runs/*.parquet.json"):
+        for cell in json.loads(path.read_text())["cells"]:
+            configuration = cell["configuration"]
+            entry = _work(configuration), cell["wall_seconds"]
+            runs.setdefault(_kind(configuration), []).append(entry)
+    return runs
+
+
+def _estimate(configuration: dict[str, Any], earlier: Earlier) -> float | None:
+    """Seconds of a cell: those of the earlier one that is nearest in work, in proportion to the work."""
+    work = _work(configuration)
+    runs = earlier.get(_kind(configuration))
+    if not runs:
+        return None
+    nearest_work, seconds = min(runs, key=lambda run: abs(math.log(run[0] / work)))
+    return seconds * work / nearest_work
+
+
+def _kind(configuration: dict[str, Any]) -> tuple[str, str, str]:
+    return configuration["method"]["name"], configuration["task"]["name"], configuration["engine"]
+
+
+def _runs(configuration: dict[str, Any]) -> int:
+    """Runs of a cell: seeds times step sizes times damping values."""
+    method = configuration["method"]
+    variants = max(1, len(method["lr"])) * max(1, len(method["damping"]))
+    return len(configuration["seeds"]) * variants
+
+
+def _work(configuration: dict[str, Any]) -> int:
+    """Steps of all runs of a cell together."""
+    steps = 1 if configuration["task"]["name"] in ONE_STEP else max(1, configuration["steps"])
+    return _runs(configuration) * steps
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,243 @@
+"""From an experiment's configuration to the cells and jobs of the pipeline. No torch.
+
+A cell is a method on a problem, with all seeds, step sizes and damping values. A job runs several of a
+method's cells, so that its start-up does not count, or at a small scale those of all methods; its
+canonical JSON decides whether it is run again.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from layerwise.planning.compose import PATH_KEYS, check_option, compose_experiment, options
+from layerwise.planning.expand import LABEL_KEYS, expand
+from layerwise.planning.overrides import Overrides, read
+from layerwise.settings.experiment import Experiment, Scale
+from layerwise.settings.run import RunSettings, run_settings
+from layerwise.settings.task import LinearTask
+from layerwise.settings.validation import ConfigError, nearest, validate
+
+# Cells of a job, unless Snakemake's configuration says otherwise.
+CELLS_PER_JOB = 16
+# The name of jobs that run all methods of an experiment.
+ALL_METHODS = "all"
+# The task that runs any method; the others know theirs.
+ANY_METHOD = "linear_representation"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A method on a problem. ``varied`` holds the keys that the experiment varies, for the tables."""
+
+    problem: str
+    varied: dict[str, Any]
+    settings: RunSettings
+
+
+@dataclass(frozen=True)
+class Job:
+    """Cells that run one after the other; those of a method are next to each other."""
+
+    cells: tuple[Cell, ...]
+
+    @property
+    def content(self) -> str:
+        """Canonical JSON of all that affects its numbers; a method's cells differ in their tasks alone."""
+        methods: dict[str, dict[str, Any]] = {}
+        for cell in self.cells:
+            shared = cell.settings.model_dump(exclude={"task"})
+            own = methods.setdefault(shared["method"]["name"], {"settings": shared, "problems": []})
+            task = cell.settings.task.model_dump()
+            own["problems"].append({"problem": cell.problem, "varied": cell.varied, "task": task})
+        return canonical(list(methods.values()))
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The modules of the task and of the methods' rules, which a run loads by name."""
+        rules = {cell.settings.method.rule.split(".")[0]: None for cell in self.cells}
+        task = self.cells[0].settings.task.name
+        return f"layerwise.tasks.{task}", *(f"layerwise.methods.{rule}" for rule in rules)
+
+
+@dataclass(frozen=True)
+class ExperimentPlan:
+    """An experiment's cells, the methods' labels, and whether jobs keep methods apart."""
+
+    experiment: Experiment
+    cells: tuple[Cell, ...]
+    task: str
+    labels: dict[str, str]
+    methods_apart: bool
+
+    def jobs(self, cells_per_job: int = CELLS_PER_JOB) -> dict[tuple[str, int], Job]:
+        """Jobs by method, or ALL_METHODS, and part, at most ``cells_per_job`` cells. Raises ConfigError."""
+        if not isinstance(cells_per_job, int) or cells_per_job < 1:
+            raise ConfigError(
+                f"cells_per_job = {cells_per_job!r} is not allowed: allowed is a whole number of at least 1"
+            )
+        cells: dict[str, list[Cell]] = {}
+        for method in self.experiment.methods:
+            own = [cell for cell in self.cells if cell.settings.method.name == method]
+            cells.setdefault(method if self.methods_apart else ALL_METHODS, []).extend(own)
+        return {
+            (name, part): Job(tuple(own[start : start + cells_per_job]))
+            for name, own in cells.items()
+            for part, start in enumerate(range(0, len(own), cells_per_job))
+        }
+
+    @cached_property
+    def instances(self) -> str:
+        """Canonical JSON of the distinct instances that the cells share; [] where a run draws its own."""
+        distinct = {
+            cell.settings.task.instance(cell.settings.seeds): None
+            for cell in self.cells
+            if isinstance(cell.settings.task, LinearTask)
+        }
+        return f"[{','.join(distinct)}]"
+
+    @property
+    def reduction(self) -> str:
+        """Canonical JSON of the rule that selects step sizes."""
+        return canonical({"select_by": self.experiment.select_by, "target": self.experiment.target})
+
+    @property
+    def summary(self) -> str:
+        """What was run, in words, for captions."""
+        first = self.cells[0]
+        varied = {key for cell in self.cells for key in cell.varied}
+        shared = {
+            key: value
+            for key, value in first.settings.task.model_dump().items()
+            if value is not None and key not in varied
+        }
+        return self.experiment.described(shared, first.settings.steps, len(first.settings.seeds))
+
+
+def canonical(content: Any) -> str:
+    """The one JSON text of a content: sorted keys, no spaces."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+
+def results_label(scale: str, overrides: Sequence[str]) -> str:
+    """The folder of a scale's results, with its slash: none for the paper's, one of its own for each set of
+    overrides, whatever their order and spelling, so that they live side by side."""
+    if not overrides:
+        return "" if scale == "paper" else f"/{scale}"
+    text = canonical(read(overrides).canonical)
+    return f"/{scale}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def plan_all(
+    names: Sequence[str] | str | None, scale: str, overrides: Sequence[str] = ()
+) -> dict[str, ExperimentPlan]:
+    """Plans of the named experiments, of all when None. Raises ConfigError with one sentence."""
+    chosen = (
+        options("experiment") if names is None else [names] if isinstance(names, str) else names
+    )
+    parsed = read(overrides)
+    check_option("scale", scale)
+    for group, given in (("experiment", chosen), ("method", parsed.named_methods)):
+        for name in given:
+            check_option(group, name)
+    plans = {}
+    for name in chosen:
+        try:
+            plans[name] = _plan(name, scale, parsed)
+        except ConfigError as error:
+            raise ConfigError(f"{error} (in experiment {name!r})") from None
+    _refuse_idle(parsed, plans)
+    return plans
+
+
+def plan(name: str, scale: str, overrides: Sequence[str] = ()) -> ExperimentPlan:
+    """The plan of an experiment. Raises ConfigError with one sentence."""
+    return plan_all([name], scale, overrides)[name]
+
+
+def _plan(name: str, scale: str, overrides: Overrides) -> ExperimentPlan:
+    """Compose an experiment at a scale and expand it."""
+    content = compose_experiment(name, scale, overrides)
+    experiment = validate(
+        Experiment, _with_added(content.pop("experiment"), content["task"], overrides), "experiment"
+    )
+    experiment.check(name, str(content["task"]["name"]))
+    scaled = validate(Scale, content.pop("scale"), "scale")
+    methods = content.pop("methods")
+    for method in experiment.methods:
+        check_option("method", method)
+    labels = {method: _label(methods[method]) for method in experiment.methods}
+    base = {key: value for key, value in content.items() if key not in PATH_KEYS}
+    # What an override sets, a scale leaves as it is.
+    changed = {change.key for change in overrides.changes}
+    if scaled.max_steps is not None and "steps" not in changed:
+        base["steps"] = min(base["steps"], scaled.max_steps)
+    for method in experiment.methods:
+        if isinstance(lr := methods[method]["lr"], list) and f"methods.{method}.lr" not in changed:
+            methods[method]["lr"] = scaled.thinned(lr, scaled.lr_points)
+    replaced = {key: value for key, value in base["task"].items() if f"task.{key}" in changed}
+    cells = [
+        _cell(problem, base, methods[method], overrides.method_word)
+        for problem in expand(experiment.problems, scaled, replaced)
+        for method in experiment.methods
+    ]
+    return ExperimentPlan(
+        experiment, tuple(cells), base["task"]["name"], labels, scaled.jobs_of == "method"
+    )
+
+
+def _label(method: dict[str, Any]) -> str:
+    """What figures call a method; it is not among the settings of its runs."""
+    label = method.pop("label", None)
+    if not isinstance(label, str):
+        name = method["name"]
+        raise ConfigError(f"method.{name}.label = {label!r} is not allowed: allowed is text")
+    return label
+
+
+def _with_added(
+    experiment: dict[str, Any], task: dict[str, Any], overrides: Overrides
+) -> dict[str, Any]:
+    """The experiment with the added methods that it lacks, if its task runs any method."""
+    own = experiment["methods"]
+    if not isinstance(own, list):
+        return experiment  # to be refused with whatever else is wrong with it
+    added = overrides.methods if task["name"] == ANY_METHOD else ()
+    return experiment | {"methods": [*own, *(name for name in added if name not in own)]}
+
+
+def _refuse_idle(overrides: Overrides, plans: dict[str, ExperimentPlan]) -> None:
+    """Refuse overrides that concern a method which no experiment has."""
+    present = {method for planned in plans.values() for method in planned.experiment.methods}
+    for name in overrides.methods:
+        if name not in present:
+            raise ConfigError(
+                f"+method={name} is not allowed: methods are added to experiments on {ANY_METHOD}, and "
+                f"{', '.join(plans)} is on another task"
+            )
+    for change in overrides.changes:
+        parts = change.key.split(".")
+        if parts[0] == "methods" and parts[1] not in present:
+            raise ConfigError(
+                f"{change.typed} = {change.text} is not allowed: the method is in none of the "
+                f"experiments {', '.join(plans)}"
+            )
+
+
+def _cell(varied: dict[str, Any], base: dict[str, Any], method: dict[str, Any], word: str) -> Cell:
+    changes = {key: value for key, value in varied.items() if key not in LABEL_KEYS}
+    unknown = [key for key in changes if key not in base["task"]]
+    if unknown:
+        raise ConfigError(
+            f"experiment.problems names {unknown[0]!r}, which is no key of the task"
+            f"{nearest(unknown[0], list(base['task']))}"
+        )
+    try:
+        settings = run_settings(base | {"task": base["task"] | changes, "method": method})
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("method.", f"{word}.{method['name']}.")) from None
+    readable = "_".join(f"{key}-{value}" for key, value in varied.items())
+    digest = hashlib.sha256(canonical(settings.task.model_dump()).encode()).hexdigest()[:8]
+    return Cell(f"{readable}_{digest}", varied, settings)
