@@ -6,7 +6,7 @@ from pathlib import Path
 
 from layerwise.data.instances import draw, key, save
 from layerwise.results.job_log import job_log
-from layerwise.settings.task import LinearProblem
+from layerwise.settings.tasks.linear_representation import LinearProblem
 from layerwise.settings.validation import validate
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from layerwise.command.catalogue import about
 from layerwise.command.snakemake import PROJECT, Due
 from layerwise.planning.plan import ExperimentPlan
-from layerwise.settings.experiment import RULES
+from layerwise.settings.experiment import NOTHING, SELECTIONS
 
 # Snakemake's reasons for a job in its own words, the most telling first, and what they mean here.
 REASONS = {
@@ -22,8 +22,6 @@ REASONS = {
 }
 # (method, task, engine) of earlier runs, with the work and the seconds of each.
 Earlier = Mapping[tuple[str, str, str], Sequence[tuple[int, float]]]
-# Tasks of one step, whatever a run's settings say.
-ONE_STEP = ("single_index", "spike")
 
 
 def described(planned: ExperimentPlan) -> list[str]:
@@ -45,7 +43,11 @@ def described(planned: ExperimentPlan) -> list[str]:
         f"  task       {settings.task.name}: {_pairs(shared)}",
         *_methods(planned),
         "  selection  "
-        + ("none" if select_by == "nothing" else RULES[select_by].format(target=experiment.target)),
+        + (
+            "none"
+            if select_by == NOTHING
+            else SELECTIONS[select_by][0].format(target=experiment.target)
+        ),
         f"  run        {len(settings.seeds)} seeds, {settings.steps} steps, "
         + _pairs(
             settings.model_dump(include={"engine", "record_every", "stop_at", "dtype", "device"})
@@ -170,8 +172,7 @@ def _runs(configuration: dict[str, Any]) -> int:
 
 def _work(configuration: dict[str, Any]) -> int:
     """Steps of all runs of a cell together."""
-    steps = 1 if configuration["task"]["name"] in ONE_STEP else max(1, configuration["steps"])
-    return _runs(configuration) * steps
+    return _runs(configuration) * max(1, configuration["steps"])
 
 
 def _duration(seconds: float) -> str:

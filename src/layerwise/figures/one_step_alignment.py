@@ -50,9 +50,8 @@ def _means(runs: pd.DataFrame) -> pd.DataFrame:
         "along", "problem", "method", "damping", "link", "spectrum", "kappa_x", "aspect_ratio", "d",
         "noise", "alignment_theory",
     ]  # fmt: skip
-    measured = runs.groupby(by, sort=False, dropna=False)[
-        ["alignment_direction", "alignment_update"]
-    ]
+    after = runs[runs["step"] == 1]
+    measured = after.groupby(by, sort=False, dropna=False)[["alignment_direction", "alignment"]]
     means = measured.mean().join(measured.sem().add_suffix("_error"))
     return means.reset_index()
 
@@ -122,6 +121,6 @@ def _points(axes: Axes, table: pd.DataFrame, along: str, colour: str, name: str)
         marker="o", color=colour, label=name, elinewidth=0.7,
     )  # fmt: skip
     axes.plot(
-        table[along], table["alignment_update"], ls="", marker="x", color=colour, ms=5,
+        table[along], table["alignment"], ls="", marker="x", color=colour, ms=5,
         label=f"{name}, update's singular vector",
     )  # fmt: skip

@@ -16,7 +16,8 @@ BY = ["problem", "kappa_x", "readout_scale", "width", "method", "damping", "alig
 
 def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
     """A panel for each condition number; the theory is a level."""
-    measured = tables["runs"].groupby(BY, sort=False)["alignment_update"]
+    after = tables["runs"][tables["runs"]["step"] == 1]
+    measured = after.groupby(BY, sort=False)["alignment"]
     drawn = measured.agg(["mean", "sem"]).reset_index()
     kappas = drawn["kappa_x"].unique()
     figure, grid = plt.subplots(

@@ -17,15 +17,12 @@ from layerwise.planning.expand import LABEL_KEYS, expand
 from layerwise.planning.overrides import Overrides, read
 from layerwise.settings.experiment import Experiment, Scale
 from layerwise.settings.run import RunSettings, run_settings
-from layerwise.settings.task import LinearTask
 from layerwise.settings.validation import ConfigError, nearest, validate
 
 # Cells of a job, unless Snakemake's configuration says otherwise.
 CELLS_PER_JOB = 16
 # The name of jobs that run all methods of an experiment.
 ALL_METHODS = "all"
-# The task that runs any method; the others know theirs.
-ANY_METHOD = "linear_representation"
 
 
 @dataclass(frozen=True)
@@ -91,11 +88,8 @@ class ExperimentPlan:
     @cached_property
     def instances(self) -> str:
         """Canonical JSON of the distinct instances that the cells share; [] where a run draws its own."""
-        distinct = {
-            cell.settings.task.instance(cell.settings.seeds): None
-            for cell in self.cells
-            if isinstance(cell.settings.task, LinearTask)
-        }
+        found = (cell.settings.task.instance(cell.settings.seeds) for cell in self.cells)
+        distinct = {instance: None for instance in found if instance is not None}
         return f"[{','.join(distinct)}]"
 
     @property
@@ -161,9 +155,9 @@ def _plan(name: str, scale: str, overrides: Overrides) -> ExperimentPlan:
     """Compose an experiment at a scale and expand it."""
     content = compose_experiment(name, scale, overrides)
     experiment = validate(
-        Experiment, _with_added(content.pop("experiment"), content["task"], overrides), "experiment"
+        Experiment, _with_added(content.pop("experiment"), overrides), "experiment"
     )
-    experiment.check(name, str(content["task"]["name"]))
+    experiment.check(name, str(content["task"]["name"]), content["task"]["metrics"])
     scaled = validate(Scale, content.pop("scale"), "scale")
     methods = content.pop("methods")
     for method in experiment.methods:
@@ -197,26 +191,18 @@ def _label(method: dict[str, Any]) -> str:
     return label
 
 
-def _with_added(
-    experiment: dict[str, Any], task: dict[str, Any], overrides: Overrides
-) -> dict[str, Any]:
-    """The experiment with the added methods that it lacks, if its task runs any method."""
+def _with_added(experiment: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
+    """The experiment with the added methods that it lacks."""
     own = experiment["methods"]
     if not isinstance(own, list):
         return experiment  # to be refused with whatever else is wrong with it
-    added = overrides.methods if task["name"] == ANY_METHOD else ()
-    return experiment | {"methods": [*own, *(name for name in added if name not in own)]}
+    added = [name for name in overrides.methods if name not in own]
+    return experiment | {"methods": [*own, *added]}
 
 
 def _refuse_idle(overrides: Overrides, plans: dict[str, ExperimentPlan]) -> None:
     """Refuse overrides that concern a method which no experiment has."""
     present = {method for planned in plans.values() for method in planned.experiment.methods}
-    for name in overrides.methods:
-        if name not in present:
-            raise ConfigError(
-                f"+method={name} is not allowed: methods are added to experiments on {ANY_METHOD}, and "
-                f"{', '.join(plans)} is on another task"
-            )
     for change in overrides.changes:
         parts = change.key.split(".")
         if parts[0] == "methods" and parts[1] not in present:

@@ -10,47 +10,6 @@ import pyarrow.parquet as pq
 
 from layerwise.results.files import atomic_path, unreadable
 
-METRICS = (
-    "train_loss",
-    "excess_loss",
-    "subspace_distance",
-    "transfer_loss",
-    "transfer_loss_population",
-    "outside_norm",
-    "head_sigma_min",
-)
-
-# The settings of a linear task that its table repeats.
-LINEAR_KEYS = (
-    "d_x",
-    "d_y",
-    "rank",
-    "kappa_x",
-    "kappa_f",
-    "spectrum",
-    "basis",
-    "inputs",
-    "batch_size",
-    "noise",
-    "n_transfer",
-    "transfer_kappa_x",
-)
-
-# One row of a run table: what was run, and what was measured at one recorded step of one seed.
-RUN_COLUMNS = (
-    "method",
-    "lr",
-    "damping",
-    "seed",
-    "step",
-    *LINEAR_KEYS,
-    "eigenvalue_min",
-    *METRICS,
-    "status",
-    "diverged_at",
-)
-
-
 # In a Parquet file's metadata: of which form a table is, and the checksum of all the file's other bytes.
 SCHEMA = b"layerwise table 1 sha256 "
 NO_DIGEST = b"0" * 64

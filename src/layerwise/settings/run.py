@@ -4,7 +4,8 @@ Every check happens before any work starts: a wrong value is answered with its k
 what is allowed.
 """
 
-from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -15,17 +16,16 @@ from pydantic import (
     model_validator,
 )
 
-from layerwise.settings.rule import check_rule
-from layerwise.settings.task import (
-    MAX_RAW_SAMPLES,
-    SINGLE_INDEX_METHODS,
-    SINGLE_INDEX_TRAINING_METHODS,
-    LinearTask,
-    SingleIndexTask,
-    SingleIndexTrainingTask,
-    SpikeTask,
+from layerwise.settings.rule import RuleCard, check_options, rule_card
+from layerwise.settings.tasks import TASKS
+from layerwise.settings.validation import (
+    ConfigError,
+    NonNegative,
+    Positive,
+    Settings,
+    nearest,
+    validate,
 )
-from layerwise.settings.validation import NonNegative, Positive, Settings, nearest, validate
 
 # All seeds of a cell lie in memory at once.
 MAX_SEEDS = 100_000
@@ -73,8 +73,16 @@ class Options(Settings):
 # The largest condition number that single precision resolves.
 FLOAT32_CONDITION = 1e6
 
-# Weights of a run that Newton's dense solve takes at most: the Hessian's side.
-NEWTON_WEIGHTS = 1024
+# What a rule needs of a network, in words.
+NEEDS = {
+    "gradients": "gradients",
+    "inputs": "the second moment of every layer's inputs",
+    "outputs": "a factor P of every layer's outputs that can be divided by",
+    "refit": "a readout refitted by least squares",
+    "linear": "a linear hidden layer",
+    "gauss_newton": "the Gauss-Newton step",
+    "hessian": "the Hessian",
+}
 
 
 class MethodSettings(Settings):
@@ -84,23 +92,27 @@ class MethodSettings(Settings):
     rule: Annotated[
         str, Field(pattern=r"^[a-z][a-z0-9_]*\.[A-Za-z][A-Za-z0-9]*$")
     ]  # module.Class in methods/
-    network: Literal["plain", "whitened", "bn_input", "bn_hidden"]
-    lr: Annotated[list[Positive], BeforeValidator(_as_list)]
+    network: str  # of the task's
+    lr: Annotated[list[Positive], BeforeValidator(_as_list), Field(min_length=1)]
     # Empty where the rule has no damping.
     damping: Annotated[list[NonNegative], BeforeValidator(_as_list)]
-    takes_damping: bool
-    inverts: Literal["nothing", "inputs", "all"]  # what is singular when undamped
     options: dict[str, Any]
 
+    @property
+    def card(self) -> RuleCard:
+        """What the rule needs and takes."""
+        return rule_card(self.rule)
+
     @model_validator(mode="after")
-    def _damping_fits(self) -> Self:
-        if self.damping and not self.takes_damping:
+    def _parts_fit(self) -> Self:
+        card = self.card
+        if self.damping and not card.takes_damping:
             raise ValueError(
                 f"method.damping = {self.damping} is not allowed: {self.name} has no damping, leave []"
             )
-        if self.takes_damping and not self.damping:
+        if card.takes_damping and not self.damping:
             raise ValueError("method.damping = [] is not allowed: at least one value is needed")
-        if self.inverts == "all" and 0 in self.damping:
+        if "gauss_newton" in card.needs and 0 in self.damping:
             raise ValueError(
                 "method.damping = 0 is not allowed: the Gauss-Newton matrix of a two-layer network is "
                 "singular, a positive damping is needed"
@@ -110,16 +122,20 @@ class MethodSettings(Settings):
             if len(set(values)) < len(values):
                 raise ValueError(f"method.{key} = {values} is not allowed: values must differ")
         validate(Options, self.options, "method.options")
+        check_options(self.rule, self.options)
         return self
 
 
-class RunSettings(Settings):
-    """One cell: a method on a problem, for all its seeds, step sizes and damping values."""
+Task: Any = Annotated[reduce(or_, TASKS.values()), Field(discriminator="name")]
 
-    task: Annotated[
-        LinearTask | SingleIndexTask | SpikeTask | SingleIndexTrainingTask,
-        Field(discriminator="name"),
-    ]
+
+class RunSettings(Settings):
+    """One cell: a method on a problem, for all its seeds, step sizes and damping values.
+
+    :func:`run_settings` makes them, with nothing left open: what null stands for has been filled in.
+    """
+
+    task: Task
     method: MethodSettings
     engine: Literal["moments", "batches"]
     seeds: Annotated[
@@ -133,11 +149,6 @@ class RunSettings(Settings):
     dtype: Literal["float64", "float32"]
     device: Literal["cpu", "cuda"]
     optimizer_packages: list[str]  # where method.options.optimizer may be imported from
-
-    @model_validator(mode="after")
-    def _rule_is_there(self) -> Self:
-        check_rule(self.method.rule, self.method.options)
-        return self
 
     @model_validator(mode="after")
     def _optimizer_is_allowed(self) -> Self:
@@ -154,14 +165,14 @@ class RunSettings(Settings):
     def _parts_fit(self) -> Self:
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds = {self.seeds} is not allowed: seeds must differ")
-        if isinstance(self.task, LinearTask):
-            self._linear_parts_fit(self.task, self.method)
-        elif isinstance(self.task, SingleIndexTask | SpikeTask):
-            self._method_in(SINGLE_INDEX_METHODS)
-            if isinstance(self.task, SpikeTask):
-                self._has_step_sizes()
-        else:
-            self._training_parts_fit(self.task, self.method)
+        if self.stop_at is not None and "stop_at" not in self.task.reads:
+            raise ValueError(
+                f"stop_at = {self.stop_at} is not allowed with task = {self.task.name!r}: it has no "
+                "subspace distance, leave null"
+            )
+        self._metrics_are_there()
+        self._network_offers()
+        self.task.check(self)
         return self
 
     @model_validator(mode="after")
@@ -175,55 +186,87 @@ class RunSettings(Settings):
                 )
         return self
 
-    def _training_parts_fit(self, task: SingleIndexTrainingTask, method: MethodSettings) -> None:
-        self._method_in(SINGLE_INDEX_TRAINING_METHODS)
-        self._has_step_sizes()
-        n = round(task.d / task.aspect_ratio)
-        if task.layers == "both" and 0 in method.damping and n < task.width:
+    def _metrics_are_there(self) -> None:
+        measures, chosen = list(self.task.measures), self.task.metrics
+        for name in chosen:
+            if name not in measures:
+                raise ValueError(
+                    f"task.metrics = {name!r} is unknown{nearest(name, measures)} (allowed are "
+                    f"{', '.join(measures)})"
+                )
+        if not chosen or len(set(chosen)) < len(chosen):
             raise ValueError(
-                "method.damping = 0 is not allowed with task.layers = 'both': the second moment of "
-                f"task.width = {task.width} features on {n} samples is singular, a positive damping is "
-                "needed"
+                f"task.metrics = {chosen} is not allowed: allowed are one or more that differ"
             )
 
-    def _method_in(self, allowed: Sequence[str]) -> None:
-        if self.method.name not in allowed:
+    def _network_offers(self) -> None:
+        """What the rule needs, the network must offer."""
+        method, networks = self.method, self.task.networks
+        if method.network not in networks:
             raise ValueError(
-                f"method = {self.method.name!r} is not allowed with task = {self.task.name!r}: allowed "
-                f"are {', '.join(allowed)}"
+                f"method.network = {method.network!r} is not allowed with task = {self.task.name!r}: "
+                f"allowed are {', '.join(networks)}{nearest(method.network, list(networks))}"
             )
-
-    def _has_step_sizes(self) -> None:
-        if not self.method.lr:
-            raise ValueError("method.lr = [] is not allowed: at least one step size is needed")
-
-    def _linear_parts_fit(self, task: LinearTask, method: MethodSettings) -> None:
-        self._has_step_sizes()
-        if method.inverts == "inputs" and 0 in method.damping and task.batch_size < task.d_x:
+        extra = {
+            need: f" with options.{option} = true"
+            for option, need in method.card.option_needs.items()
+            if method.options.get(option)
+        }
+        offers = networks[method.network]
+        for need in sorted(({*method.card.needs, *extra}) - offers):
+            fitting = [name for name, offered in networks.items() if need in offered]
+            instead = f", which {', '.join(fitting)} has" if fitting else ""
             raise ValueError(
-                f"task.batch_size = {task.batch_size} is not allowed with method.damping = 0: the "
-                f"batch's second moment is singular, at least task.d_x = {task.d_x} samples or a "
-                "positive damping are needed"
-            )
-        size = task.rank * (task.d_x + task.d_y)
-        if method.rule == "newton.Newton" and size > NEWTON_WEIGHTS:
-            raise ValueError(
-                f"task.rank * (task.d_x + task.d_y) = {size} is not allowed with method.rule = "
-                f"{method.rule!r}: it solves for all weights at once, at most {NEWTON_WEIGHTS}"
-            )
-        raw = max(task.batch_size, task.n_transfer)
-        if self.engine == "batches" and raw > MAX_RAW_SAMPLES:
-            raise ValueError(
-                f"engine = 'batches' is not allowed with {raw} samples: it holds them in memory, at most "
-                f"{MAX_RAW_SAMPLES}, use engine = moments"
-            )
-        if self.engine == "moments" and task.inputs != "gaussian":
-            raise ValueError(
-                f"engine = 'moments' is not allowed with task.inputs = {task.inputs!r}: only Gaussian "
-                "inputs have exact moment draws, use engine = batches"
+                f"method.rule = {method.rule!r} is not allowed with method.network = "
+                f"{method.network!r} and task = {self.task.name!r}: {method.name} needs "
+                f"{NEEDS[need]}{extra.get(need, '')}, which this network has not{instead}"
             )
 
 
 def run_settings(values: dict[str, Any]) -> RunSettings:
-    """Validate a plain dictionary. Raises ConfigError with one sentence."""
-    return validate(RunSettings, values)
+    """Validate a plain dictionary. Raises ConfigError with one sentence.
+
+    What null stands for is filled in: the task's own engine, step sizes and dampings of the task's
+    ``grids``, and whether the network offers what an option asks for.
+    """
+    task, method = values.get("task"), values.get("method")
+    if not (isinstance(task, dict) and isinstance(method, dict)):
+        return validate(RunSettings, values)  # which says what is wrong
+    grids = task.get("grids")
+    task = {key: value for key, value in task.items() if key != "grids"}
+    if task.get("name") not in TASKS:
+        name = str(task.get("name"))
+        raise ConfigError(
+            f"task = {name!r} is unknown{nearest(name, list(TASKS))} (allowed are {', '.join(TASKS)})"
+        )
+    engine = values.get("engine")
+    if engine is None:
+        engine = validate(TASKS[task["name"]], task, "task").engine
+    return validate(
+        RunSettings,
+        values | {"task": task, "engine": engine, "method": _filled_in(method, task, grids)},
+    )
+
+
+def _filled_in(method: dict[str, Any], task: dict[str, Any], grids: Any) -> dict[str, Any]:
+    """The method's settings with its open ones filled in, as far as they can be told."""
+    try:
+        card = rule_card(str(method.get("rule")))
+    except ValueError:
+        return method  # refused with the rest
+    filled = dict(method)
+    if isinstance(grids, dict):
+        for key in ("lr", "damping"):
+            if key in method and method[key] is None:
+                own = grids.get(card.scale, {}).get(key, [])
+                filled[key] = own if key == "lr" or card.takes_damping else []
+    options = method.get("options")
+    if isinstance(options, dict):
+        offers = TASKS[task["name"]].networks.get(str(method.get("network")), frozenset())
+        filled["options"] = {
+            key: card.option_needs[key] in offers
+            if value is None and key in card.option_needs
+            else value
+            for key, value in options.items()
+        }
+    return filled

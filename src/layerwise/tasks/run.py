@@ -15,7 +15,7 @@ import torch
 from layerwise.results.files import environment, write_record
 from layerwise.results.tables import write_table
 from layerwise.settings.run import RunSettings, run_settings
-from layerwise.settings.task import TRANSFER_KEYS
+from layerwise.settings.tasks import TASKS
 from layerwise.settings.validation import ConfigError
 
 # Seconds between progress lines of a long run.
@@ -50,10 +50,11 @@ def run_job(job: list[dict[str, Any]], instances: Path | None, out: Path) -> Non
 
 
 def _trained_alike(problems: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """A method's problems, those together that differ in the transfer task alone."""
+    """A method's problems, those together that differ in what is measured alone."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for problem in problems:
-        trained = {key: value for key, value in problem["task"].items() if key not in TRANSFER_KEYS}
+        measured_only = TASKS[problem["task"]["name"]].measured_only
+        trained = {key: value for key, value in problem["task"].items() if key not in measured_only}
         groups.setdefault(json.dumps(trained, sort_keys=True), []).append(problem)
     return list(groups.values())
 
@@ -71,10 +72,7 @@ def _compute(
     start = time.perf_counter()
     task = importlib.import_module(f"layerwise.tasks.{settings.task.name}")
     report = _progress(settings)
-    if len(cells) == 1:
-        tables = [task.run(settings, instances, report)]
-    else:
-        tables = task.run_together(cells, instances, report)
+    tables = task.run(cells, instances, report)
     share = round((time.perf_counter() - start) / len(cells), 3)
     return [
         (table, {"configuration": own.model_dump(), "seeds": own.seeds, "wall_seconds": share})
