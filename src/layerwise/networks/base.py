@@ -1,7 +1,8 @@
 """What a network shows of itself to update rules: views of it, at some weights on a batch.
 
 Weights are batched over S seeds and V variants (step sizes x damping values). At the start a seed's
-variants share their weights: V is then 1, and the first step's broadcasting makes them V.
+variants share their weights: V is then 1, and the first step's broadcasting makes them V, layer by
+layer where a rule moves one layer after the other.
 """
 
 from typing import Literal, NamedTuple, Protocol, TypeVar
