@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from helpers import assert_close, population, random
+from layerwise import optim
 from layerwise.data.moments import Moments
 from layerwise.data.single_index import Batch, draw_instance
 from layerwise.methods.base import load_rule, rule_class, steps_of
@@ -18,7 +19,6 @@ from layerwise.networks.activations import ACTIVATIONS
 from layerwise.networks.base import Layers, Network, NotOfferedError
 from layerwise.networks.linear import NETWORKS
 from layerwise.networks.single_index import SingleIndexNetwork
-from layerwise.optim import KFAC as OptimKFAC
 from layerwise.planning.compose import compose_config, settings_of
 from layerwise.settings.rule import rule_card
 from layerwise.settings.run import MethodSettings
@@ -51,9 +51,9 @@ class Family(NamedTuple):
     """A network, its weights for two seeds, its batches, and what it computes for one run.
 
     ``forward`` takes a run's layers, what reaches the first one, and the seed to the layers' inputs and
-    f(x) (n, d_y); ``data`` a seed's part of a batch to what reaches the first layer and y (n, d_y). ``relative`` tells
-    whether the readout's damping is in units of Q_F's mean diagonal, and ``power`` the unit of
-    Gauss-Newton's damping of the first layer for a run.
+    f(x) (n, d_y); ``data`` a seed's part of a batch to what reaches the first layer and y (n, d_y).
+    ``relative`` tells whether the readout's damping is in units of Q_F's mean diagonal, and ``power`` the
+    unit of Gauss-Newton's damping of the first layer for a run.
     """
 
     network: Network
@@ -445,7 +445,7 @@ def test_kfac_on_three_layers_is_that_of_the_optimizer():
         for linear, layer in zip(linears, family.weights, strict=True):
             linear.weight.data.copy_(layer[seed, 0])
         each = [
-            OptimKFAC(model, 0.3, params=one.parameters(), damping=0.0, output_damping=0.0)
+            optim.KFAC(model, 0.3, params=one.parameters(), damping=0.0, output_damping=0.0)
             for one in linears
         ]
         for batch in batches:
