@@ -10,8 +10,9 @@ from layerwise.command import lock
 from layerwise.command.catalogue import KINDS, catalogue
 from layerwise.command.explain import described, due_lines, earlier_runs, time_line
 from layerwise.command.scaffold import new_method
-from layerwise.command.snakemake import INTERRUPTED, PROJECT, Request, due
+from layerwise.command.snakemake import INTERRUPTED, PROJECT, due
 from layerwise.command.snakemake import reproduce as run_pipeline
+from layerwise.planning.request import Request
 from layerwise.settings.validation import ConfigError
 
 app = typer.Typer(

@@ -12,30 +12,21 @@ from matplotlib import pyplot as plt
 from matplotlib.text import Text
 
 from helpers import QUICK_SIZES, quick_plan
-from layerwise.data.instances import draw, key, save
 from layerwise.figures import render, style
 from layerwise.planning.compose import options
 from layerwise.planning.plan import ExperimentPlan, Job, plan
 from layerwise.results.aggregate import aggregate, collect
 from layerwise.results.tables import read_table
-from layerwise.settings.task import LinearProblem
-from layerwise.settings.validation import validate
 from layerwise.tasks import linear_representation
 from layerwise.tasks.run import run_cell, run_job
 
 
 def tables(planned: ExperimentPlan, folder: Path) -> list[Path]:
     """The reduced tables of an experiment, by the functions that the scripts call."""
-    drawn = {}
-    for content in json.loads(planned.instances):
-        seeds = content.pop("seeds")
-        problem = validate(LinearProblem, content)
-        drawn[key(problem.instance(seeds))] = draw(problem, seeds)
-    save(drawn, folder / "instances.npz")
     paths = []
     for (method, part), job in planned.jobs(16).items():
         paths.append(folder / "runs" / f"{method}-{part}.parquet")
-        run_job(json.loads(job.content), folder / "instances.npz" if drawn else None, paths[-1])
+        run_job(json.loads(job.content), None, paths[-1])
     experiment = planned.experiment
     if experiment.select_by == "nothing":
         collect(paths, folder)

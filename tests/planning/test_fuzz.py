@@ -154,7 +154,7 @@ def planned(words: list[str], experiment: str, scale: str) -> ExperimentPlan | s
         assert SECRET not in sentence, words
         return sentence
     assert re.fullmatch(r"/quick-[0-9a-f]{8}", results_label("quick", words))
-    text = one.summary + one.instances + "".join(job.content for job in one.jobs(16).values())
+    text = one.summary + "".join(job.text + "".join(job.instances) for job in one.jobs(16).values())
     assert SECRET not in text, words
     return one
 

@@ -4,9 +4,11 @@ from layerwise.planning.resources import reduce_mb
 rule aggregate:
     """Reduce an experiment's tables: summary, step-size selection, traces of what was selected."""
     input:
-        tables=run_tables,
+        plan=ancient(f"{RESULTS}/{{experiment}}/plan.json"),
+        tables=lambda wildcards: tables_of(wildcards.experiment),
+        records=lambda wildcards: records_of(wildcards.experiment),
         script="scripts/aggregate.py",
-        code=sources("layerwise.results.aggregate"),
+        code=sources("layerwise.results.aggregate", "layerwise.results.provenance"),
     output:
         multiext(
             f"{RESULTS}/{{experiment}}/",
@@ -24,11 +26,11 @@ rule aggregate:
         mem_mb=lambda wildcards, attempt: attempt * reduce_mb(EXPERIMENTS[wildcards.experiment]),
         runtime=lambda wildcards, attempt: attempt * 60,
     params:
-        how=lambda wildcards: EXPERIMENTS[wildcards.experiment].reduction,
+        digest=lambda wildcards: PIPELINE.plan_digest(wildcards.experiment),
         folder=lambda wildcards: f"{RESULTS}/{wildcards.experiment}",
     shell:
-        "python scripts/aggregate.py --how {params.how:q} --out {params.folder:q}"
-        " {input.tables:q} --log {log:q}"
+        "python scripts/aggregate.py --plan {input.plan:q} --digest {params.digest}"
+        " --out {params.folder:q} --log {log:q}"
 
 
 use rule aggregate as collect with:

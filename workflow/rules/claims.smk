@@ -26,10 +26,8 @@ rule claims:
 rule runs_page:
     """Gather the settings, versions and wall times of all runs for the report."""
     input:
-        records=[
-            f"{RESULTS}/{experiment}/runs/{method}-{part}.parquet.json"
-            for experiment, method, part in JOBS
-        ],
+        plans=[ancient(PIPELINE.plan_file(name)) for name in EXPERIMENTS],
+        records=[record for name in EXPERIMENTS for record in records_of(name)],
         script="scripts/runs_page.py",
         code=sources("layerwise.results.pages"),
     output:
@@ -45,4 +43,4 @@ rule runs_page:
         mem_mb=lambda wildcards, attempt: attempt * 2000,
         runtime=lambda wildcards, attempt: attempt * 10,
     shell:
-        "python scripts/runs_page.py {input.records:q} --out {output:q} --log {log:q}"
+        "python scripts/runs_page.py {input.plans:q} --out {output:q} --log {log:q}"

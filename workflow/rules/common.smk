@@ -1,52 +1,32 @@
 # Plans every experiment before any job starts; a setting that cannot be used ends the run here.
 
+from layerwise.planning.pipeline import Pipeline
+from layerwise.planning.plan import canonical
+from layerwise.planning.request import requested
 from layerwise.planning.sources import sources
-from layerwise.planning.plan import CELLS_PER_JOB, canonical, plan_all, results_label
+from layerwise.results.files import FileError, digest_of_text
 from layerwise.settings.validation import ConfigError
 
 
 wildcard_constraints:
+    # The folder of a scale and its overrides, with its slash; none for the paper's scale as it stands.
+    label=r"(/[a-z0-9_-]+)?",
     experiment=r"[a-z0-9_]+",
-    method=r"[a-z0-9_]+",
+    job=r"[a-z0-9_]+-\d+",
     part=r"\d+",
     figure=r"[a-z0-9_]+",
 
 
-SCALE = config.get("scale", "paper")
-OVERRIDES = config.get("overrides", [])
-
-
-def jobs_of(experiments):
-    """Jobs by experiment, method and part."""
-    size = config.get("cells_per_job", CELLS_PER_JOB)
-    return {
-        (name, method, part): job
-        for name, experiment in experiments.items()
-        for (method, part), job in experiment.jobs(size).items()
-    }
-
-
 try:
-    EXPERIMENTS = plan_all(config.get("experiments"), SCALE, OVERRIDES)
-    JOBS = jobs_of(EXPERIMENTS)
-    AS_THEY_STAND = plan_all(config.get("experiments"), SCALE) if OVERRIDES else {}
-except ConfigError as error:
+    PIPELINE = Pipeline(requested(config))
+    if workflow.is_main_process:  # a job on a cluster finds the files there
+        PIPELINE.write_files()
+except (ConfigError, FileError) as error:
     raise WorkflowError(str(error)) from None
 
-LABEL = results_label(SCALE, OVERRIDES)
-RESULTS = f"results{LABEL}"
-DRAWN = f"figures{LABEL}"
-# What the overrides leave alone is made once, for the experiments as they stand.
-UNCHANGED_RUNS = [
-    f"{name[0]}/runs/{name[1]}-{name[2]}"
-    for name, job in jobs_of(AS_THEY_STAND).items()
-    if JOBS.get(name) == job
-]
-UNCHANGED_INSTANCES = [
-    name
-    for name, experiment in AS_THEY_STAND.items()
-    if EXPERIMENTS[name].instances == experiment.instances
-]
+EXPERIMENTS = PIPELINE.plans
+RESULTS = f"results{PIPELINE.label}"
+DRAWN = f"figures{PIPELINE.label}"
 
 FIGURE_OF = {
     figure: experiment
@@ -66,22 +46,29 @@ CLAIMS = (
 
 
 def job_of(wildcards):
-    """The job of a run table."""
-    return JOBS[wildcards.experiment, wildcards.method, int(wildcards.part)]
+    """The job of a run table, and where its files lie."""
+    return PIPELINE.job(f"results{wildcards.label}/{wildcards.experiment}", wildcards.job)
 
 
-def runs_of(name):
-    """The run tables of an experiment, in the order of its plan."""
-    return [
-        f"{RESULTS}/{experiment}/runs/{method}-{part}.parquet"
-        for experiment, method, part in JOBS
-        if experiment == name
-    ]
+def part_of(wildcards):
+    """The part of the instances that a file holds."""
+    return PIPELINE.instances(f"results{wildcards.label}/{wildcards.experiment}", wildcards.part)
 
 
-def run_tables(wildcards):
-    """What an experiment's tables are reduced from."""
-    return runs_of(wildcards.experiment)
+def drawn_for(wildcards):
+    """The instances that a job reads, if it does not draw its own."""
+    instances = job_of(wildcards).instances
+    return [] if instances is None else instances.drawn
+
+
+def tables_of(experiment):
+    """An experiment's run tables, in the order of its plan."""
+    return [placed.table for placed in PIPELINE.jobs[experiment]]
+
+
+def records_of(experiment):
+    """And what was run for each."""
+    return [placed.record for placed in PIPELINE.jobs[experiment]]
 
 
 def reduced(experiment):
@@ -106,15 +93,12 @@ def judged_tables(wildcards):
 
 
 TABLES = [
-    path for name, plan in EXPERIMENTS.items() for path in runs_of(name) + reduced(plan.experiment)
+    path
+    for name, plan in EXPERIMENTS.items()
+    for path in tables_of(name) + reduced(plan.experiment)
 ]
 
 
 def task_of_figure(wildcards):
     """A heading of the report."""
     return FIGURE_OF[wildcards.figure].task.replace("_", " ").capitalize()
-
-
-if UNCHANGED_RUNS or UNCHANGED_INSTANCES:
-
-    include: "reuse.smk"

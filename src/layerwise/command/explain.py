@@ -103,7 +103,7 @@ def due_lines(jobs: Sequence[Due]) -> list[str]:
         if job.rule != "all":
             kind = job.wildcards.get("experiment", ""), job.rule, _why(job.reason)
             names = [
-                job.wildcards[key] for key in ("method", "figure", "run") if key in job.wildcards
+                job.wildcards[key] for key in ("job", "part", "figure") if key in job.wildcards
             ]
             kinds.setdefault(kind, []).append(" ".join(names))
     width = max(len(f"{rule} {experiment}") for experiment, rule, _ in kinds)
@@ -126,9 +126,9 @@ def time_line(due: Sequence[Due], plans: Mapping[str, ExperimentPlan], earlier: 
     """How long the simulations that are due take on one core, by earlier runs of the same method."""
     seconds, unknown = 0.0, set()
     for job in due:
-        if job.rule.endswith("simulate"):
-            method, part = job.wildcards["method"], int(job.wildcards["part"])
-            for cell in plans[job.wildcards["experiment"]].jobs()[method, part].cells:
+        if job.rule == "simulate":
+            method, _, part = job.wildcards["job"].rpartition("-")
+            for cell in plans[job.wildcards["experiment"]].jobs()[method, int(part)].cells:
                 estimate = _estimate(cell.settings.model_dump(), earlier)
                 seconds += estimate or 0.0
                 if estimate is None:

@@ -1,13 +1,12 @@
 """From an experiment's configuration to the cells and jobs of the pipeline. No torch.
 
 A cell is a method on a problem, with all seeds, step sizes and damping values. A job runs several of a
-method's cells, so that its start-up does not count, or at a small scale those of all methods; its
-canonical JSON decides whether it is run again.
+method's cells, so that its start-up does not count, or at a small scale those of all methods; the digest
+of its content decides whether it is run again.
 """
 
 import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from layerwise.planning.compose import PATH_KEYS, check_option, compose_experiment, options
 from layerwise.planning.expand import LABEL_KEYS, expand
 from layerwise.planning.overrides import Overrides, read
+from layerwise.results.files import canonical, digest_of
 from layerwise.settings.experiment import Experiment, Scale
 from layerwise.settings.run import RunSettings, run_settings
 from layerwise.settings.validation import ConfigError, nearest, validate
@@ -40,16 +40,46 @@ class Job:
 
     cells: tuple[Cell, ...]
 
-    @property
-    def content(self) -> str:
-        """Canonical JSON of all that affects its numbers; a method's cells differ in their tasks alone."""
+    @cached_property
+    def methods(self) -> list[dict[str, Any]]:
+        """All that affects its numbers, method by method: a method's cells differ in their tasks alone."""
         methods: dict[str, dict[str, Any]] = {}
         for cell in self.cells:
-            shared = cell.settings.model_dump(exclude={"task"})
-            own = methods.setdefault(shared["method"]["name"], {"settings": shared, "problems": []})
+            name = cell.settings.method.name
+            if name not in methods:
+                shared = cell.settings.model_dump(exclude={"task"})
+                methods[name] = {"settings": shared, "problems": []}
             task = cell.settings.task.model_dump()
-            own["problems"].append({"problem": cell.problem, "varied": cell.varied, "task": task})
-        return canonical(list(methods.values()))
+            own = {"problem": cell.problem, "varied": cell.varied, "task": task}
+            methods[name]["problems"].append(own)
+        return list(methods.values())
+
+    @property
+    def content(self) -> str:
+        """The same as canonical JSON."""
+        return canonical(self.methods)
+
+    @cached_property
+    def digest(self) -> str:
+        """Of its content: another one is another job."""
+        return digest_of(self.methods)
+
+    @property
+    def text(self) -> str:
+        """Its content for its file, with a line for each method's settings and for each problem."""
+        methods = [
+            f'{{"problems":{json_lines(map(canonical, method["problems"]))},'
+            f'"settings":{canonical(method["settings"])}}}'
+            for method in self.methods
+        ]
+        return json_lines(methods) + "\n"
+
+    @cached_property
+    def instances(self) -> tuple[str, ...]:
+        """Canonical JSON of each of the instances that its cells share with others; none where a run
+        draws its own."""
+        found = (cell.settings.task.instance(cell.settings.seeds) for cell in self.cells)
+        return tuple({instance: None for instance in found if instance is not None})
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -70,11 +100,7 @@ class ExperimentPlan:
     methods_apart: bool
 
     def jobs(self, cells_per_job: int = CELLS_PER_JOB) -> dict[tuple[str, int], Job]:
-        """Jobs by method, or ALL_METHODS, and part, at most ``cells_per_job`` cells. Raises ConfigError."""
-        if not isinstance(cells_per_job, int) or cells_per_job < 1:
-            raise ConfigError(
-                f"cells_per_job = {cells_per_job!r} is not allowed: allowed is a whole number of at least 1"
-            )
+        """Jobs by method, or ALL_METHODS, and part, at most ``cells_per_job`` cells."""
         cells: dict[str, list[Cell]] = {}
         for method in self.experiment.methods:
             own = [cell for cell in self.cells if cell.settings.method.name == method]
@@ -85,17 +111,10 @@ class ExperimentPlan:
             for part, start in enumerate(range(0, len(own), cells_per_job))
         }
 
-    @cached_property
-    def instances(self) -> str:
-        """Canonical JSON of the distinct instances that the cells share; [] where a run draws its own."""
-        found = (cell.settings.task.instance(cell.settings.seeds) for cell in self.cells)
-        distinct = {instance: None for instance in found if instance is not None}
-        return f"[{','.join(distinct)}]"
-
     @property
-    def reduction(self) -> str:
-        """Canonical JSON of the rule that selects step sizes."""
-        return canonical({"select_by": self.experiment.select_by, "target": self.experiment.target})
+    def reduction(self) -> dict[str, Any]:
+        """The rule that selects step sizes."""
+        return {"select_by": self.experiment.select_by, "target": self.experiment.target}
 
     @property
     def summary(self) -> str:
@@ -110,9 +129,9 @@ class ExperimentPlan:
         return self.experiment.described(shared, first.settings.steps, len(first.settings.seeds))
 
 
-def canonical(content: Any) -> str:
-    """The one JSON text of a content: sorted keys, no spaces."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"))
+def json_lines(entries: Iterable[str]) -> str:
+    """A JSON list of entries, each on a line."""
+    return "[\n" + ",\n".join(entries) + "\n]"
 
 
 def results_label(scale: str, overrides: Sequence[str]) -> str:
@@ -125,12 +144,10 @@ def results_label(scale: str, overrides: Sequence[str]) -> str:
 
 
 def plan_all(
-    names: Sequence[str] | str | None, scale: str, overrides: Sequence[str] = ()
+    names: Sequence[str] | None, scale: str, overrides: Sequence[str] = ()
 ) -> dict[str, ExperimentPlan]:
     """Plans of the named experiments, of all when None. Raises ConfigError with one sentence."""
-    chosen = (
-        options("experiment") if names is None else [names] if isinstance(names, str) else names
-    )
+    chosen = options("experiment") if names is None else names
     parsed = read(overrides)
     check_option("scale", scale)
     for group, given in (("experiment", chosen), ("method", parsed.named_methods)):

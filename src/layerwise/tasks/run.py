@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from layerwise.results.files import environment, write_record
+from layerwise.results.files import digest_of, environment, file_digest, write_record
 from layerwise.results.tables import write_table
 from layerwise.settings.run import RunSettings, run_settings
 from layerwise.settings.tasks import TASKS
@@ -46,7 +46,8 @@ def run_job(job: list[dict[str, Any]], instances: Path | None, out: Path) -> Non
                 records.append({"problem": own["problem"], **record})
                 said = f"{cells[0].method.name}, {own['problem']}: {record['wall_seconds']} s"
                 print(said, file=sys.stderr)
-    _write(pd.concat(tables, ignore_index=True), {"cells": records}, out)
+    made = {"job": digest_of(job), "cells": records}
+    _write(pd.concat(tables, ignore_index=True), made, out)
 
 
 def _trained_alike(problems: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
@@ -82,8 +83,8 @@ def _compute(
 
 def _write(table: pd.DataFrame, record: dict[str, Any], out: Path) -> None:
     write_table(table, out)
-    content = record | {"threads": torch.get_num_threads(), **environment()}
-    write_record(content, out.with_name(out.name + ".json"))
+    made = {"table": file_digest(out), "threads": torch.get_num_threads(), **environment()}
+    write_record(record | made, out.with_name(out.name + ".json"))
 
 
 def _progress(settings: RunSettings) -> Callable[[int], None]:
