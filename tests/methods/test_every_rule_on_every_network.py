@@ -395,7 +395,7 @@ def test_every_rule_and_every_offer_is_in_the_contract():
     assert {rule.split(" ")[0] for rule in RULES} == set(_known())
     for rule in RULES:
         card, made = rule_card(rule.split(" ")[0]), rule_class(settings(rule))
-        for key in ("needs", "batches", "scale", "takes_damping", "option_needs"):
+        for key in ("needs", "batches", "scale", "takes_damping", "option_needs", "where_offered"):
             assert getattr(card, key) == getattr(made, key)  # what plans read is what runs
     for name, task in TASKS.items():
         for network, offers in task.networks.items():

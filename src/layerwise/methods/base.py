@@ -66,8 +66,10 @@ class Rule(Update, Protocol):
     batches: ClassVar[int]  # independent batches that a step uses
     scale: ClassVar[Scale]
     takes_damping: ClassVar[bool]
-    # Options that, set to true, need more, and that are true where null and the network offers it.
+    # Options that need more of a network where they are set, neither null nor false.
     option_needs: ClassVar[Mapping[str, Need]]
+    # Those of them for which null stands for whether the network offers it.
+    where_offered: ClassVar[frozenset[str]]
 
 
 class OfGradients:
@@ -79,6 +81,7 @@ class OfGradients:
     scale: ClassVar[Scale] = "gradient"
     takes_damping: ClassVar[bool] = False
     option_needs: ClassVar[Mapping[str, Need]] = {}
+    where_offered: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, steps: Steps) -> None:
         self.steps = steps

@@ -23,6 +23,7 @@ class DFW:
     scale: ClassVar[Scale] = "natural"
     takes_damping: ClassVar[bool] = True
     option_needs: ClassVar[Mapping[str, Need]] = {}
+    where_offered: ClassVar[frozenset[str]] = frozenset()
 
     whiten = True
 

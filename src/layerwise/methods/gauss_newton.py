@@ -17,6 +17,7 @@ class GaussNewton:
     scale: ClassVar[Scale] = "joint"
     takes_damping: ClassVar[bool] = True
     option_needs: ClassVar[Mapping[str, Need]] = {}
+    where_offered: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, steps: Steps) -> None:
         self._steps = steps

@@ -40,7 +40,11 @@ class KFAC:
     batches: ClassVar[int] = 1
     scale: ClassVar[Scale] = "natural"
     takes_damping: ClassVar[bool] = True
-    option_needs: ClassVar[Mapping[str, Need]] = {"precondition_outputs": "outputs"}
+    option_needs: ClassVar[Mapping[str, Need]] = {
+        "precondition_outputs": "outputs",
+        "lr_head": "readout",
+    }
+    where_offered: ClassVar[frozenset[str]] = frozenset({"precondition_outputs"})
 
     def __init__(
         self,

@@ -12,7 +12,9 @@ from torch import Tensor
 # W_l (S, V, out, in) of the layers that are trained, the first layer first.
 Layers = tuple[Tensor, ...]
 # What a rule may ask of a view, beyond its weights and loss.
-Need = Literal["gradients", "inputs", "outputs", "refit", "linear", "gauss_newton", "hessian"]
+Need = Literal[
+    "gradients", "inputs", "outputs", "refit", "linear", "readout", "gauss_newton", "hessian"
+]
 
 Batch = TypeVar("Batch", contravariant=True)
 

@@ -212,7 +212,7 @@ class SingleIndexNetwork:
     """The network of some seeds, by its name. It keeps nothing of the batches that it has seen."""
 
     def __init__(self, name: str, task: SingleIndexTask, instances: Sequence[Instance]) -> None:
-        self.offers = task.networks[name]
+        self.offers = task.offers(name)
         self._inputs, self._instances = INPUTS[name], instances
         self._activation = ACTIVATIONS[task.activation]
         self._view = HiddenBatchNormView if name == "bn_hidden" else SingleIndexView

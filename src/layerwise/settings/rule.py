@@ -11,7 +11,7 @@ from layerwise.settings.validation import nearest
 METHODS = Path(__file__).parents[1] / "methods"
 # Files of methods/ without a rule that a configuration may name.
 HELPERS = ("__init__", "base", "normalised")
-CARD = ("needs", "batches", "scale", "takes_damping", "option_needs")
+CARD = ("needs", "batches", "scale", "takes_damping", "option_needs", "where_offered")
 
 
 class RuleCard(NamedTuple):
@@ -22,6 +22,7 @@ class RuleCard(NamedTuple):
     scale: str
     takes_damping: bool
     option_needs: Mapping[str, str]
+    where_offered: frozenset[str]
     options: tuple[str, ...]  # that its __init__ takes beyond the steps
     required: tuple[str, ...]  # those without a default
     any_option: bool  # whether it takes further ones, as **settings

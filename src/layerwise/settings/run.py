@@ -80,6 +80,7 @@ NEEDS = {
     "outputs": "a factor P of every layer's outputs that can be divided by",
     "refit": "a readout refitted by least squares",
     "linear": "a linear hidden layer",
+    "readout": "a readout that is trained",
     "gauss_newton": "the Gauss-Newton step",
     "hessian": "the Hessian",
 }
@@ -208,11 +209,11 @@ class RunSettings(Settings):
                 f"allowed are {', '.join(networks)}{nearest(method.network, list(networks))}"
             )
         extra = {
-            need: f" with options.{option} = true"
+            need: f" with options.{option} = {str(method.options[option]).lower()}"
             for option, need in method.card.option_needs.items()
             if method.options.get(option)
         }
-        offers = networks[method.network]
+        offers = self.task.offers(method.network)
         for need in sorted(({*method.card.needs, *extra}) - offers):
             fitting = [name for name, offered in networks.items() if need in offered]
             instead = f", which {', '.join(fitting)} has" if fitting else ""
@@ -263,10 +264,6 @@ def _filled_in(method: dict[str, Any], task: dict[str, Any], grids: Any) -> dict
     options = method.get("options")
     if isinstance(options, dict):
         offers = TASKS[task["name"]].networks.get(str(method.get("network")), frozenset())
-        filled["options"] = {
-            key: card.option_needs[key] in offers
-            if value is None and key in card.option_needs
-            else value
-            for key, value in options.items()
-        }
+        open_ones = [key for key in card.where_offered if options.get(key, True) is None]
+        filled["options"] = options | {key: card.option_needs[key] in offers for key in open_ones}
     return filled

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 # What a rule may need of a network; see layerwise.networks.base.Need.
 Offers = frozenset[
-    Literal["gradients", "inputs", "outputs", "refit", "linear", "gauss_newton", "hessian"]
+    Literal[
+        "gradients", "inputs", "outputs", "refit", "linear", "readout", "gauss_newton", "hessian"
+    ]
 ]
 ENGINES = ("moments", "batches")
 
@@ -34,7 +36,7 @@ HESSIAN_WEIGHTS = 1024
 class TaskSettings(Settings):
     """Base of the tasks' settings. The class variables are a task's card."""
 
-    # Networks by name, and what each offers to rules.
+    # Networks by name, and what each offers to rules at most.
     networks: ClassVar[Mapping[str, Offers]]
     # The metrics that it can measure.
     measures: ClassVar[tuple[str, ...]]
@@ -57,6 +59,10 @@ class TaskSettings(Settings):
     def dimension(self) -> int:
         """Of the inputs."""
         raise NotImplementedError
+
+    def offers(self, network: str) -> Offers:
+        """What a network offers under these settings."""
+        return self.networks[network]
 
     def instance(self, seeds: Sequence[int]) -> str | None:
         """Canonical JSON of what the instances of ``seeds`` depend on, the same for tasks that share

@@ -42,7 +42,9 @@ def run_job(job: list[dict[str, Any]], instances: Path | None, out: Path) -> Non
         for problems in _trained_alike(method["problems"]):
             cells = [run_settings(method["settings"] | {"task": own["task"]}) for own in problems]
             for own, (table, record) in zip(problems, _compute(cells, instances), strict=True):
-                tables.append(table.assign(problem=own["problem"], **own["varied"]))
+                # Of what the experiment varies, the table has the task's keys; the others are for readers.
+                varied = {key: value for key, value in own["varied"].items() if key not in table}
+                tables.append(table.assign(problem=own["problem"], **varied))
                 records.append({"problem": own["problem"], **record})
                 said = f"{cells[0].method.name}, {own['problem']}: {record['wall_seconds']} s"
                 print(said, file=sys.stderr)

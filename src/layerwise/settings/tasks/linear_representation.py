@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from layerwise.settings.run import RunSettings
 
 ALL: Offers = frozenset(
-    {"gradients", "inputs", "outputs", "refit", "linear", "gauss_newton", "hessian"}
+    {"gradients", "inputs", "outputs", "refit", "linear", "readout", "gauss_newton", "hessian"}
 )
 
 
@@ -69,7 +69,7 @@ class LinearTask(LinearProblem, TaskSettings):
         "plain": ALL,
         "whitened": ALL,
         "bn_input": ALL,
-        "bn_hidden": frozenset({"gradients"}),
+        "bn_hidden": frozenset({"gradients", "readout"}),
     }
     measures: ClassVar[tuple[str, ...]] = (
         "train_loss",

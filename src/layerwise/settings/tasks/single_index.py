@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from layerwise.settings.run import RunSettings
 
 # P_G = f f^T has rank one, so that no rule can divide by it: "outputs" is not offered.
-PLAIN: Offers = frozenset({"gradients", "inputs", "gauss_newton", "hessian"})
+PLAIN: Offers = frozenset({"gradients", "inputs", "readout", "gauss_newton", "hessian"})
 # Samples that the Gauss-Newton step solves for at once: its matrix then takes 128 MiB.
 GAUSS_NEWTON_SAMPLES = 4096
 Count = Annotated[int, Field(ge=2, le=MAX_RAW_SAMPLES)]
@@ -33,7 +33,7 @@ class SingleIndexTask(TaskSettings):
         "plain": PLAIN,
         "whitened": PLAIN,
         "bn_input": PLAIN,
-        "bn_hidden": frozenset({"gradients"}),
+        "bn_hidden": frozenset({"gradients", "readout"}),
     }
     measures: ClassVar[tuple[str, ...]] = (
         "train_loss",
@@ -90,6 +90,11 @@ class SingleIndexTask(TaskSettings):
                 "of the first layer's steps, use natural"
             )
         return self
+
+    def offers(self, network: str) -> Offers:
+        """Without a readout where the first layer alone is trained."""
+        offers = self.networks[network]
+        return offers if self.layers == "both" else offers - {"readout"}
 
     @property
     def n(self) -> int:
