@@ -1,35 +1,15 @@
 """The population limit of training on linear problems: n to infinity and sigma = 0, a recursion without
 chance. docs/theory.md says what it is compared with."""
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from layerwise.results.first_passage import HOLD, first_passage
+from layerwise.theory.linear_task import LinearTask, outside, subspace_distance
 
 Array = NDArray[np.float64]
 
 BOUND = 1e6  # no weight of these tasks, of order one, passes it and comes back
-
-
-class LinearTask(NamedTuple):
-    """One instance of y = F* G* x and the weights at the start, in Sigma_x's eigenbasis."""
-
-    eigenvalues: Array  # of Sigma_x, (d,)
-    features_true: Array  # G*, (k, d), orthonormal rows
-    head_true: Array  # F*, (d_y, k)
-    features: Array  # G_0, (k, d)
-    head: Array  # F_0, (d_y, k)
-
-
-def subspace_distance(features: Array, features_true: Array) -> Array:
-    """Sine of the largest principal angle between the row spaces of G (..., k, d) and G* (k, d); to about
-    1e-8, since squares are taken."""
-    rows = np.linalg.qr(np.swapaxes(features, -1, -2))[0]
-    outside = rows - features_true.T @ (features_true @ rows)
-    squares = np.linalg.eigvalsh(np.swapaxes(outside, -1, -2) @ outside)[..., -1]
-    return np.sqrt(squares.clip(0, 1))
 
 
 def gradient_descent_iterations(
@@ -91,7 +71,7 @@ def kfac_start(task: LinearTask, lr: float, tolerance: float = 1e-9) -> float:
     if not 0 < lr <= 1:
         raise ValueError(f"lr = {lr} is impossible: it must lie in (0, 1]")
     true = task.head_true @ task.features_true
-    outside = task.features - (task.features @ task.features_true.T) @ task.features_true
+    start = outside(task.features, task.features_true)
     features, head = task.features, task.head
     inside = features @ task.features_true.T
     while True:
@@ -100,4 +80,4 @@ def kfac_start(task: LinearTask, lr: float, tolerance: float = 1e-9) -> float:
         head = (1 - lr) * head + lr * (true * task.eigenvalues) @ features.T @ np.linalg.inv(moment)
         before, inside = inside, features @ task.features_true.T
         if np.linalg.norm(inside - before) <= tolerance * np.linalg.norm(inside):
-            return float(np.linalg.norm(np.linalg.solve(inside, outside), ord=2))
+            return float(np.linalg.norm(np.linalg.solve(inside, start), ord=2))
