@@ -33,7 +33,7 @@ def noise_gain(lr: ArrayLike) -> Array:  # eta
     """
     eta = np.asarray(lr, dtype=float)
     if not ((eta > 0) & (eta < 2)).all():
-        raise ValueError(f"lr = {lr} is impossible: a stationary law needs 0 < lr < 2")
+        raise ValueError(f"lr = {lr!r} is impossible: a stationary law needs 0 < lr < 2")
     return eta / (2 - eta)
 
 
@@ -116,7 +116,9 @@ def excess_loss_floor(
     """
     d, d_y, k = dimensions
     if not (0 < k < d and k <= d_y):
-        raise ValueError(f"dimensions = {dimensions} are impossible: they need k < d_x and k <= d_y")
+        raise ValueError(
+            f"dimensions = {dimensions} are impossible: they need k < d_x and k <= d_y"
+        )
     eta = np.asarray(lr, dtype=float)
     outer = noise_gain(eta)
     inner = noise_gain(eta * (2 - eta))

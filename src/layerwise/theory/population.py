@@ -28,7 +28,7 @@ def gradient_descent_iterations(
     if not 0 < target < 1:
         raise ValueError(f"target = {target} is impossible: it must lie between 0 and 1")
     if not (rates > 0).all():
-        raise ValueError(f"lr = {lr} is impossible: it must be positive")
+        raise ValueError(f"lr = {lr!r} is impossible: it must be positive")
     passages = np.full(rates.size, np.inf)
     running = np.arange(rates.size)
     features = np.repeat(task.features[None], rates.size, axis=0)
@@ -69,7 +69,7 @@ def kfac_start(task: LinearTask, lr: float, tolerance: float = 1e-9) -> float:
     Raises ValueError for step sizes outside (0, 1].
     """
     if not 0 < lr <= 1:
-        raise ValueError(f"lr = {lr} is impossible: it must lie in (0, 1]")
+        raise ValueError(f"lr = {lr!r} is impossible: it must lie in (0, 1]")
     true = task.head_true @ task.features_true
     start = outside(task.features, task.features_true)
     features, head = task.features, task.head
