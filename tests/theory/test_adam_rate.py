@@ -97,11 +97,11 @@ def adam(task: LinearTask, basis: str, beta1: float, lr: float, max_steps: int =
 
 
 def exponent(kappas: tuple[float, float], **settings: object) -> float:
-    """Of the median iterations over four instances, at the better of two step sizes."""
+    """Of the median iterations over four instances, at the best of three step sizes."""
     medians = [
         min(
             np.median([adam(linear_task(s, k, 1), lr=lr, **settings) for s in range(4)])
-            for lr in (0.02, 0.06)
+            for lr in (0.03, 0.05, 0.08)
         )
         for k in kappas
     ]
@@ -113,7 +113,7 @@ def flow_exponent(kappas: tuple[float, float]) -> float:
     times = [
         np.median(
             [
-                gradient_descent_iterations(linear_task(s, k, 1), 0.05, TARGET, 8000)
+                gradient_descent_iterations(linear_task(s, k, 1), 0.05, TARGET, 20_000)
                 for s in range(4)
             ]
         )
@@ -124,9 +124,9 @@ def flow_exponent(kappas: tuple[float, float]) -> float:
 
 @pytest.mark.slow
 def test_adams_exponent_is_two_thirds_of_gradient_flows():
-    """About 1/2 between kappa_x = 100 and 1000, where an earlier audit measured 0.51 on batches."""
-    predicted = EXPONENT * flow_exponent((100, 1000))
-    measured = exponent((100, 1000), basis="rotated", beta1=0.9)
+    """Near 1/2 between kappa_x = 100 and 3000; from 100 to 1000 an earlier audit measured 0.51."""
+    predicted = EXPONENT * flow_exponent((100, 3000))
+    measured = exponent((100, 3000), basis="rotated", beta1=0.9)
     assert measured == pytest.approx(predicted, abs=0.06)
     assert predicted == pytest.approx(0.51, abs=0.04)
 
