@@ -8,6 +8,8 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from layerwise.tasks.single_step import OneStep
+from layerwise.tasks.single_training import METRICS, Runs, train
 
 from helpers import SMALL_STEP as SMALL
 from helpers import assert_close, random
@@ -17,8 +19,6 @@ from layerwise.networks.linear import Weights
 from layerwise.networks.single_index import Batch, SingleIndexNetwork
 from layerwise.settings.run import MethodSettings
 from layerwise.tasks.loop import WEIGHT_BOUND
-from layerwise.tasks.single_step import OneStep
-from layerwise.tasks.single_training import METRICS, Runs, train
 
 WIDE = replace(SMALL, aspect_ratio=1.5)  # fewer samples than dimensions
 ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
