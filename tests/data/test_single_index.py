@@ -9,7 +9,7 @@ from helpers import SINGLE_INDEX, assert_close, random, single_index_task
 from layerwise.data.single_index import Batches, draw_fresh, draw_instance, draw_sample
 from layerwise.settings.tasks.single_index import SingleIndexTask
 from layerwise.settings.validation import ConfigError, validate
-from layerwise.theory.links import LINKS
+from layerwise.theory.links import NAMES as LINKS
 
 TASK = single_index_task()
 

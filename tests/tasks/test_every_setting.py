@@ -134,22 +134,18 @@ def test_every_setting_of_a_method(task, method):
         assert "needs" in str(refusal)
         return
     card = settings.method.card
-    changes = {
-        "lr": [0.03, 0.07],
-        "rule": "sgd.SGD" if method != "sgd" else "spectral.SpectralDescent",
-    }
+    changes = [("lr", [0.03, 0.07])]
     if card.takes_damping:
-        changes["damping"] = [0.3, 2.0]
-    changes |= {"network": name for name in TASKS[task].networks if name != settings.method.network}
-    for key, value in changes.items():
-        if key == "rule":
-            content = settings.model_dump()
-            content["method"] |= {"rule": value, "options": {}, "damping": []}
-            if value == settings.method.rule:
-                continue
-            assert not measured(settings).equals(measured(run_settings(content)))
-        else:
-            assert_used_or_refused(settings, f"method.{key}", value)
+        changes.append(("damping", [0.3, 2.0]))
+    networks = TASKS[task].networks
+    changes += [("network", name) for name in networks if name != settings.method.network]
+    for key, value in changes:
+        assert_used_or_refused(settings, f"method.{key}", value)
+    rule = "spectral.SpectralDescent" if method == "sgd" else "sgd.SGD"
+    if settings.method.rule != rule:
+        content = settings.model_dump()
+        content["method"] |= {"rule": rule, "options": {}, "damping": []}
+        assert not measured(settings).equals(measured(run_settings(content)))
     for option in {*settings.method.options, *card.options}:
         if option == "precondition_outputs":
             value = not settings.method.options[option]

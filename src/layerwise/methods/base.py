@@ -1,7 +1,11 @@
 """What an update rule is: it moves weights by what a network shows of itself, and knows no network."""
 
-import importlib
+import importlib.util
+import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import torch
@@ -108,15 +112,33 @@ def descended(weights: Layers, lr: Layers, directions: Layers) -> Layers:
 
 
 def load_rule(method: MethodSettings, steps: Steps) -> Rule:
-    """The rule that ``method.rule`` names, as module.Class within this package."""
-    module, name = method.rule.split(".")
-    make = getattr(importlib.import_module(f"layerwise.methods.{module}"), name)
+    """The rule that ``method.rule`` names."""
+    make: Any = rule_class(method)
     rule: Rule = make(steps, **method.options)
     return rule
 
 
 def rule_class(method: MethodSettings) -> type[Rule]:
-    """Its class alone."""
-    module, name = method.rule.split(".")
-    found: type[Rule] = getattr(importlib.import_module(f"layerwise.methods.{module}"), name)
+    """Its class: of a file of this package, of a file of the user's, or of an installed package."""
+    module, _, name = method.rule.rpartition(".")
+    if method.rule_file is None:
+        found = importlib.import_module(f"layerwise.methods.{module}")
+    elif "." in module:
+        found = importlib.import_module(module)
+    else:
+        found = _from_file(module, Path(method.rule_file))
+    rule: type[Rule] = getattr(found, name)
+    return rule
+
+
+@cache
+def _from_file(module: str, path: Path) -> ModuleType:
+    """The module of a file of the user's, which may import those beside it."""
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    spec = importlib.util.spec_from_file_location(module, path)
+    assert spec is not None and spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(module, found)
+    spec.loader.exec_module(found)
     return found

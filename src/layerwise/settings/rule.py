@@ -1,4 +1,7 @@
-"""The cards of the update rules in methods/: what each needs and takes, read from its source. No torch."""
+"""The cards of the update rules: what each needs and takes, read from its source. No torch.
+
+A rule is a class of a file in methods/, of a file of the user's, or of an installed package.
+"""
 
 import ast
 from collections.abc import Mapping
@@ -28,16 +31,19 @@ class RuleCard(NamedTuple):
     any_option: bool  # whether it takes further ones, as **settings
 
 
-def rule_card(rule: str) -> RuleCard:
-    """The card of ``rule``, module.Class. Raises ValueError, with one sentence, where there is none."""
-    known = _known()
+def rule_card(rule: str, file: str | None = None) -> RuleCard:
+    """The card of ``rule``, module.Class of methods/, or of the last word of ``rule`` in ``file``. Raises
+    ValueError, with one sentence, where there is none."""
+    module, _, name = rule.rpartition(".")
+    path = METHODS / f"{module}.py" if file is None else Path(file)
+    known = _known() if file is None else tuple(f"{module}.{one}" for one in _classes(path))
     if rule not in known:
-        module = rule.partition(".")[0]
+        where = f"methods/{module}.py" if file is None else str(path)
         raise ValueError(
-            f"method.rule = {rule!r} is not allowed: there is no such class in methods/{module}.py"
-            f"{nearest(rule, known)}"
+            f"method.rule = {rule!r} is not allowed: there is no such class in {where}"
+            f"{nearest(rule, list(known))}"
         )
-    card, start = _card(*rule.split("."))
+    card, start = _card(path, name)
     missing = [key for key in CARD if key not in card]
     if missing:
         raise ValueError(
@@ -55,9 +61,8 @@ def rule_card(rule: str) -> RuleCard:
     )
 
 
-def check_options(rule: str, options: Mapping[str, Any]) -> None:
+def check_options(rule: str, card: RuleCard, options: Mapping[str, Any]) -> None:
     """Raise ValueError, with one sentence, where the rule does not take just these options."""
-    card = rule_card(rule)
     for option, value in options.items():
         if option not in card.options and not card.any_option:
             allowed = (
@@ -75,33 +80,51 @@ def check_options(rule: str, options: Mapping[str, Any]) -> None:
 
 
 @cache
-def _known() -> list[str]:
-    """Every class of every file that takes a step, as module.Class."""
+def _known() -> tuple[str, ...]:
+    """Every rule of methods/, as module.Class."""
+    files = [path for path in sorted(METHODS.glob("*.py")) if path.stem not in HELPERS]
+    return tuple(f"{path.stem}.{name}" for path in files for name in _classes(path))
+
+
+def _classes(path: Path) -> list[str]:
+    """The classes of a file, but for the named tuples that memories are."""
     return [
-        f"{path.stem}.{node.name}"
-        for path in sorted(METHODS.glob("*.py"))
-        if path.stem not in HELPERS
-        for node in _parsed(path.stem).body
-        if isinstance(node, ast.ClassDef) and not _is_record(node)
+        node.name
+        for node in _parsed(path).body
+        if isinstance(node, ast.ClassDef)
+        and not any(isinstance(base, ast.Name) and base.id == "NamedTuple" for base in node.bases)
     ]
 
 
-def _is_record(node: ast.ClassDef) -> bool:
-    """Whether a class is a named tuple, as memories are."""
-    return any(isinstance(base, ast.Name) and base.id == "NamedTuple" for base in node.bases)
+def _parsed(path: Path) -> ast.Module:
+    if not path.is_file():
+        return ast.parse("")
+    return _parsed_text(path.read_text(), str(path))
 
 
 @cache
-def _parsed(module: str) -> ast.Module:
-    path = METHODS / f"{module}.py"
-    return ast.parse(path.read_text() if path.is_file() else "", path)
+def _parsed_text(text: str, name: str) -> ast.Module:
+    try:
+        return ast.parse(text, name)
+    except SyntaxError as error:
+        raise ValueError(
+            f"{name} is not readable Python: {error.msg}, line {error.lineno}"
+        ) from None
 
 
-@cache
-def _card(module: str, name: str) -> tuple[dict[str, Any], ast.arguments]:
+def imported_file(node: ast.ImportFrom, of: Path) -> Path | None:
+    """The file that an import in the file ``of`` names: one of methods/, or one beside it."""
+    module = node.module or ""
+    if module.startswith("layerwise.methods."):
+        return METHODS / f"{module.removeprefix('layerwise.methods.')}.py"
+    beside = of.parent / f"{module.rpartition('.')[2]}.py"
+    return beside if beside.is_file() else None
+
+
+def _card(path: Path, name: str) -> tuple[dict[str, Any], ast.arguments]:
     """The literals of CARD in a class's body, and the arguments of its __init__; its own, or else those of
-    its bases in methods/."""
-    body = _parsed(module).body
+    its bases, as far as they lie in methods/ or beside it."""
+    body = _parsed(path).body
     found = next(
         (node for node in body if isinstance(node, ast.ClassDef) and node.name == name), None
     )
@@ -110,7 +133,7 @@ def _card(module: str, name: str) -> tuple[dict[str, Any], ast.arguments]:
     if found is None:
         return {}, nothing.args
     imported = {
-        alias.name: (node.module or "").removeprefix("layerwise.methods.")
+        alias.asname or alias.name: (imported_file(node, path), alias.name)
         for node in body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
@@ -118,9 +141,10 @@ def _card(module: str, name: str) -> tuple[dict[str, Any], ast.arguments]:
     card: dict[str, Any] = {}
     start = nothing.args
     for base in reversed([base.id for base in found.bases if isinstance(base, ast.Name)]):
-        inherited, base_start = _card(imported.get(base, module), base)
-        card |= inherited
-        start = base_start
+        file, own_name = imported.get(base, (path, base))
+        if file is not None:
+            inherited, start = _card(file, own_name)
+            card |= inherited
     for node in found.body:
         if isinstance(node, ast.FunctionDef) and node.name == "__init__":
             start = node.args

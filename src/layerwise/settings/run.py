@@ -90,9 +90,10 @@ class MethodSettings(Settings):
     """An update rule, the network that it trains, and the grids of its step size and damping."""
 
     name: str
-    rule: Annotated[
-        str, Field(pattern=r"^[a-z][a-z0-9_]*\.[A-Za-z][A-Za-z0-9]*$")
-    ]  # module.Class in methods/
+    # module.Class of methods/ or of ``rule_file``, or the import path of an installed one.
+    rule: Annotated[str, Field(pattern=r"^\w+(\.\w+)+$")]
+    # The file of a rule that is not in methods/; where the method's file lies, or its package, tells.
+    rule_file: str | None = None
     network: str  # of the task's
     lr: Annotated[list[Positive], BeforeValidator(_as_list), Field(min_length=1)]
     # Empty where the rule has no damping.
@@ -102,7 +103,7 @@ class MethodSettings(Settings):
     @property
     def card(self) -> RuleCard:
         """What the rule needs and takes."""
-        return rule_card(self.rule)
+        return rule_card(self.rule, self.rule_file)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -123,7 +124,7 @@ class MethodSettings(Settings):
             if len(set(values)) < len(values):
                 raise ValueError(f"method.{key} = {values} is not allowed: values must differ")
         validate(Options, self.options, "method.options")
-        check_options(self.rule, self.options)
+        check_options(self.rule, card, self.options)
         return self
 
 
@@ -252,7 +253,7 @@ def run_settings(values: dict[str, Any]) -> RunSettings:
 def _filled_in(method: dict[str, Any], task: dict[str, Any], grids: Any) -> dict[str, Any]:
     """The method's settings with its open ones filled in, as far as they can be told."""
     try:
-        card = rule_card(str(method.get("rule")))
+        card = rule_card(str(method.get("rule")), method.get("rule_file"))
     except ValueError:
         return method  # refused with the rest
     filled = dict(method)

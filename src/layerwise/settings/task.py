@@ -5,11 +5,12 @@ A task is three files of one name: its settings with their card in ``settings/ta
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from layerwise.settings.validation import Settings
+from layerwise.settings.validation import Settings, nearest
 
 if TYPE_CHECKING:
     from layerwise.settings.run import RunSettings
@@ -20,8 +21,23 @@ Offers = frozenset[
         "gradients", "inputs", "outputs", "refit", "linear", "readout", "gauss_newton", "hessian"
     ]
 ]
-ENGINES = ("moments", "batches")
+PACKAGE_DIR = Path(__file__).parents[1]
 
+
+def one_of(folder: str) -> Any:
+    """The type of a name that is a file of a folder of the package, such as a spectrum or a link."""
+    names = sorted(p.stem for p in (PACKAGE_DIR / folder).glob("*.py") if p.stem != "__init__")
+
+    def check(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"allowed are {', '.join(names)}{nearest(name, names)}")
+        return name
+
+    return Annotated[str, AfterValidator(check)]
+
+
+Spectrum = one_of("data/spectra")
+Link = one_of("theory/links")
 # Bounds within which double precision resolves a problem; run.FLOAT32_CONDITION is single's.
 Condition = Annotated[float, Field(ge=1, le=1e12)]
 Noise = Annotated[float, Field(ge=0, le=1e6)]
@@ -59,6 +75,11 @@ class TaskSettings(Settings):
     def dimension(self) -> int:
         """Of the inputs."""
         raise NotImplementedError
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Modules of the package that a run loads by name, beside its task and its rule."""
+        return ()
 
     def offers(self, network: str) -> Offers:
         """What a network offers under these settings."""

@@ -32,6 +32,16 @@ def run_cell(settings: RunSettings, instances: Path | None, out: Path) -> None:
     _write(table, record, out)
 
 
+def run_table(settings: RunSettings) -> pd.DataFrame:
+    """The table of ``settings`` alone. The process's number of threads is as before, after it."""
+    before = torch.get_num_threads()
+    try:
+        ((table, _),) = _compute([settings], None)
+    finally:
+        torch.set_num_threads(before)
+    return table
+
+
 def run_job(job: list[dict[str, Any]], instances: Path | None, out: Path) -> None:
     """Run methods on their problems, a :class:`layerwise.planning.plan.Job`'s content, as one table.
 
@@ -71,7 +81,7 @@ def _compute(
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device = 'cuda' is not allowed here: torch finds no CUDA device")
     # One thread unless told otherwise: the jobs of a pipeline run side by side.
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    torch.set_num_threads(_threads())
     start = time.perf_counter()
     task = importlib.import_module(f"layerwise.tasks.{settings.task.name}")
     report = _progress(settings)
@@ -81,6 +91,12 @@ def _compute(
         (table, {"configuration": own.model_dump(), "seeds": own.seeds, "wall_seconds": share})
         for own, table in zip(cells, tables, strict=True)
     ]
+
+
+def _threads() -> int:
+    """The first number of OMP_NUM_THREADS, which may be a list, one for each level; else one."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) > 0 else 1
 
 
 def _write(table: pd.DataFrame, record: dict[str, Any], out: Path) -> None:

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from layerwise.theory.links import Link, linear_part
+from layerwise.theory.linear_part import linear_part
+from layerwise.theory.links import Link
 
 Array = NDArray[np.float64]
 

@@ -14,6 +14,7 @@ from layerwise.settings.task import (
     Condition,
     Noise,
     Offers,
+    Spectrum,
     TaskSettings,
 )
 from layerwise.settings.validation import Settings
@@ -34,7 +35,7 @@ class LinearProblem(Settings):
     rank: Annotated[int, Field(ge=1)]  # k, also the width of the network's hidden layer
     kappa_x: Condition  # condition number of Sigma_x
     kappa_f: Condition  # condition number of F*
-    spectrum: Literal["log", "two_level", "power_law"]
+    spectrum: Spectrum
     basis: Literal["rotated", "axis"]
     transfer_kappa_x: Condition | None  # None: the training task's Sigma_x
 
@@ -55,6 +56,11 @@ class LinearProblem(Settings):
                 f"task.kappa_f = {self.kappa_f} is not allowed: with task.rank = 1 it is 1"
             )
         return self
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The file of its spectrum, for the drawing and the run."""
+        return (f"layerwise.data.spectra.{self.spectrum}",)
 
     def instance(self, seeds: Sequence[int]) -> str:
         """As :meth:`layerwise.settings.task.TaskSettings.instance`."""

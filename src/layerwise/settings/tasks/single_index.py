@@ -10,8 +10,10 @@ from layerwise.settings.task import (
     MAX_DIMENSION,
     MAX_RAW_SAMPLES,
     Condition,
+    Link,
     Noise,
     Offers,
+    Spectrum,
     TaskSettings,
 )
 from layerwise.settings.validation import Positive
@@ -57,9 +59,9 @@ class SingleIndexTask(TaskSettings):
     aspect_ratio: Positive  # gamma = d/n, n samples a step
     width: Annotated[int, Field(ge=2, le=MAX_DIMENSION)]  # d_h
     kappa_x: Condition  # condition number of Sigma_x
-    spectrum: Literal["log", "two_level", "power_law"]
+    spectrum: Spectrum
     basis: Literal["rotated", "axis"]
-    link: Literal["tanh", "relu", "erf", "linear", "he1_plus_he3"]
+    link: Link
     activation: Literal["relu", "tanh", "erf", "linear"]
     noise: Noise  # sigma_epsilon
     # f entries are readout_scale * N(0, 1/d_h).
@@ -90,6 +92,10 @@ class SingleIndexTask(TaskSettings):
                 "of the first layer's steps, use natural"
             )
         return self
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        return f"layerwise.data.spectra.{self.spectrum}", f"layerwise.theory.links.{self.link}"
 
     def offers(self, network: str) -> Offers:
         """Without a readout where the first layer alone is trained."""

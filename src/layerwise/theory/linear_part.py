@@ -1,23 +1,11 @@
-"""Link functions of the single-index model, and their linear part under a Gaussian input."""
+"""The linear part of a link function under a Gaussian input, by adaptive quadrature."""
 
-import difflib
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Link = Callable[[Array], Array]
-
-LINKS: dict[str, Link] = {
-    "tanh": np.tanh,
-    "relu": lambda u: np.maximum(u, 0.0),
-    "erf": np.vectorize(math.erf, otypes=[float]),
-    "linear": lambda u: u,
-    "he1_plus_he3": lambda u: u + (u**3 - 3 * u),  # He_1(u) + He_3(u), u not standardised
-}
+from layerwise.theory.links import Array, Link, named
 
 # Below this share of the link's root mean square its linear part is rounding.
 _NO_LINEAR_PART = 1e-9
@@ -37,21 +25,6 @@ class LinearPart(NamedTuple):
 
     slope: float  # c = E[link(u) u] / E[u^2]
     rest: float  # E[(link(u) - c u)^2]: tau^2 without the label noise; a mean counts as rest
-
-
-def named(link: str | Link) -> Link:
-    """The link function of that name; a callable is returned as it is.
-
-    Raises ValueError for an unknown name, with the nearest known one.
-    """
-    if not isinstance(link, str):
-        return link
-    if link not in LINKS:
-        nearest = difflib.get_close_matches(link, LINKS, n=1, cutoff=0.0)[0]
-        raise ValueError(
-            f"link = {link!r} is unknown: did you mean {nearest!r} (allowed are {', '.join(LINKS)})"
-        )
-    return LINKS[link]
 
 
 def linear_part(link: str | Link, variance: float) -> LinearPart:
