@@ -8,7 +8,6 @@ rule aggregate:
         tables=lambda wildcards: tables_of(wildcards.experiment),
         records=lambda wildcards: records_of(wildcards.experiment),
         script="scripts/aggregate.py",
-        code=sources("layerwise.results.aggregate", "layerwise.results.provenance"),
     output:
         multiext(
             f"{RESULTS}/{{experiment}}/",
@@ -26,6 +25,7 @@ rule aggregate:
         mem_mb=lambda wildcards, attempt: attempt * reduce_mb(EXPERIMENTS[wildcards.experiment]),
         runtime=lambda wildcards, attempt: attempt * 60,
     params:
+        code=code_of("layerwise.results.aggregate", "layerwise.results.provenance"),
         digest=lambda wildcards: PIPELINE.plan_digest(wildcards.experiment),
         folder=lambda wildcards: f"{RESULTS}/{wildcards.experiment}",
     shell:

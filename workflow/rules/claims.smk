@@ -3,7 +3,6 @@ rule claims:
     input:
         tables=judged_tables,
         script="scripts/claims.py",
-        code=sources("layerwise.claims"),
     output:
         csv=f"{RESULTS}/claims.csv",
         readable=f"{DRAWN}/claims.md",
@@ -18,6 +17,8 @@ rule claims:
     resources:
         mem_mb=lambda wildcards, attempt: attempt * 2000,
         runtime=lambda wildcards, attempt: attempt * 10,
+    params:
+        code=code_of("layerwise.claims"),
     shell:
         "python scripts/claims.py {input.tables:q} --csv {output.csv:q}"
         " --readable {output.readable:q} --report {output.page:q} --log {log:q}"
@@ -29,7 +30,6 @@ rule runs_page:
         plans=[ancient(PIPELINE.plan_file(name)) for name in EXPERIMENTS],
         records=[record for name in EXPERIMENTS for record in records_of(name)],
         script="scripts/runs_page.py",
-        code=sources("layerwise.results.pages"),
     output:
         report(f"{DRAWN}/runs.html", caption="../report/runs.rst", category="What was run"),
     log:
@@ -42,5 +42,7 @@ rule runs_page:
     resources:
         mem_mb=lambda wildcards, attempt: attempt * 2000,
         runtime=lambda wildcards, attempt: attempt * 10,
+    params:
+        code=code_of("layerwise.results.pages"),
     shell:
         "python scripts/runs_page.py {input.plans:q} --out {output:q} --log {log:q}"

@@ -3,7 +3,7 @@
 from layerwise.planning.pipeline import Pipeline
 from layerwise.planning.plan import canonical
 from layerwise.planning.request import requested
-from layerwise.planning.sources import sources
+from layerwise.planning.sources import code_of
 from layerwise.results.files import FileError, digest_of_text
 from layerwise.settings.validation import ConfigError
 

@@ -3,7 +3,6 @@ rule figure:
     input:
         tables=reduced_tables,
         script="scripts/plot.py",
-        code=lambda wildcards: sources("layerwise.figures", f"layerwise.figures.{wildcards.figure}"),
     output:
         pdf=f"{DRAWN}/{{figure}}.pdf",
         png=report(
@@ -24,6 +23,7 @@ rule figure:
         mem_mb=lambda wildcards, attempt: attempt * 2000,
         runtime=lambda wildcards, attempt: attempt * 10,
     params:
+        code=lambda wildcards: code_of("layerwise.figures", f"layerwise.figures.{wildcards.figure}"),
         labels=lambda wildcards: canonical(FIGURE_OF[wildcards.figure].labels),
         caption=lambda wildcards: FIGURE_OF[wildcards.figure].summary,
     shell:

@@ -6,7 +6,6 @@ rule instances:
     input:
         problems=ancient("results{label}/{experiment}/instances/{part}.json"),
         script="scripts/draw_instances.py",
-        code=sources("layerwise.data.instances"),
     output:
         "results{label}/{experiment}/instances/{part}.npz",
     log:
@@ -20,6 +19,7 @@ rule instances:
         mem_mb=lambda wildcards, attempt: attempt * instances_mb(part_of(wildcards)),
         runtime=lambda wildcards, attempt: attempt * 10,
     params:
+        code=lambda wildcards: part_of(wildcards).code,
         digest=lambda wildcards: part_of(wildcards).digest,
     shell:
         "python scripts/draw_instances.py --problems {input.problems:q} --digest {params.digest}"

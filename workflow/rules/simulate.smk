@@ -7,7 +7,6 @@ rule simulate:
         job=ancient("results{label}/{experiment}/jobs/{job}.json"),
         instances=drawn_for,
         script="scripts/simulate.py",
-        code=lambda wildcards: sources("layerwise.tasks.run", *job_of(wildcards).job.modules),
     output:
         table="results{label}/{experiment}/runs/{job}.parquet",
         record="results{label}/{experiment}/runs/{job}.parquet.json",
@@ -22,6 +21,7 @@ rule simulate:
         mem_mb=lambda wildcards, attempt: attempt * simulate_mb(job_of(wildcards).job),
         runtime=lambda wildcards, attempt: attempt * simulate_minutes(job_of(wildcards).job),
     params:
+        code=lambda wildcards: job_of(wildcards).job.code,
         digest=lambda wildcards: job_of(wildcards).job.digest,
     shell:
         "python scripts/simulate.py --job {input.job:q} --digest {params.digest}"

@@ -4,6 +4,7 @@ A job with overrides that is also one of the experiment as it stands, without th
 lies in the results without overrides and is read there.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from layerwise.planning.plan import ExperimentPlan, Job, json_lines, plan, results_label
 from layerwise.planning.request import Request
+from layerwise.planning.sources import code_of, used_entries
 from layerwise.results.files import canonical, digest_of, digest_of_text, write_if_other
 from layerwise.settings.validation import ConfigError
 
@@ -42,6 +44,12 @@ class Instances:
     def digest(self) -> str:
         """Of its problems."""
         return digest_of_text(f"[{','.join(self.problems)}]")
+
+    @property
+    def code(self) -> str:
+        """The digest of the code that draws it."""
+        problems = [json.loads(problem) for problem in self.problems]
+        return code_of("layerwise.data.instances", used=used_entries(problems))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 from layerwise.planning.compose import PATH_KEYS, check_option, compose_experiment, options
 from layerwise.planning.expand import LABEL_KEYS, expand
 from layerwise.planning.overrides import Overrides, read
+from layerwise.planning.sources import code_of, used_entries
 from layerwise.results.files import canonical, digest_of
 from layerwise.settings.experiment import Experiment, Scale
 from layerwise.settings.run import RunSettings, run_settings
@@ -81,12 +82,20 @@ class Job:
         found = (cell.settings.task.instance(cell.settings.seeds) for cell in self.cells)
         return tuple({instance: None for instance in found if instance is not None})
 
-    @property
-    def modules(self) -> tuple[str, ...]:
-        """The modules of the task and of the methods' rules, which a run loads by name."""
-        rules = {cell.settings.method.rule.split(".")[0]: None for cell in self.cells}
-        task = self.cells[0].settings.task.name
-        return f"layerwise.tasks.{task}", *(f"layerwise.methods.{rule}" for rule in rules)
+    @cached_property
+    def code(self) -> str:
+        """The digest of the code that it runs: of the task's and the rules' modules, which a run loads by
+        name, and of what they use."""
+        rules = {cell.settings.method.rule.split(".")[0] for cell in self.cells}
+        tasks = [problem["task"] for method in self.methods for problem in method["problems"]]
+        name = self.cells[0].settings.task.name
+        return code_of(
+            "layerwise.tasks.run",
+            f"layerwise.tasks.{name}",
+            f"layerwise.settings.tasks.{name}",
+            *sorted(f"layerwise.methods.{rule}" for rule in rules),
+            used=used_entries(tasks),
+        )
 
 
 @dataclass(frozen=True)
@@ -241,6 +250,15 @@ def _cell(varied: dict[str, Any], base: dict[str, Any], method: dict[str, Any], 
         settings = run_settings(base | {"task": base["task"] | changes, "method": method})
     except ConfigError as error:
         raise ConfigError(str(error).replace("method.", f"{word}.{method['name']}.")) from None
+    settings = settings.model_copy(update={"optimizer_packages": _used_packages(settings)})
     readable = "_".join(f"{key}-{value}" for key, value in varied.items())
     digest = hashlib.sha256(canonical(settings.task.model_dump()).encode()).hexdigest()[:8]
     return Cell(f"{readable}_{digest}", varied, settings)
+
+
+def _used_packages(settings: RunSettings) -> list[str]:
+    """Of the packages that optimizers may come from, the one that the run's is of: what else is allowed
+    is no reason to run it again."""
+    path = str(settings.method.options.get("optimizer", ""))
+    fitting = [name for name in settings.optimizer_packages if path.startswith(f"{name}.")]
+    return [max(fitting, key=len)] if fitting else []
