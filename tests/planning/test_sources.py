@@ -28,7 +28,7 @@ def job(experiment: str, method: str, *overrides: str) -> Job:
 
 def codes() -> dict[str, str]:
     """The code of jobs that differ in method, spectrum, link and half of the project."""
-    for cached in (sources._code_of, sources._said, sources._statements):
+    for cached in (sources._code_of, sources._said):
         cached.cache_clear()
     power, axis = "task.spectrum=power_law", "task.kappa_x=[3]"
     return {
@@ -45,7 +45,6 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1))
 
 
-SPIKED = 'def spiked(d, kappa):\n    return d\n\n\nSPECTRA = {"spiked": spiked, '
 EVERY = {"sgd", "kfac", "sgd, power law", "single index"}
 LINEAR = EVERY - {"single index"}
 
@@ -53,19 +52,15 @@ LINEAR = EVERY - {"single index"}
 @pytest.mark.parametrize(
     ("path", "old", "new", "expected"),
     [
-        ("data/covariance.py", "SPECTRA = {", 'SPECTRA = {"spiked": log_spaced, ', set()),
-        ("data/covariance.py", "SPECTRA = {", SPIKED, set()),
-        ("data/covariance.py", "np.geomspace(kappa, 1.0, d)", "np.geomspace(kappa, 2.0, d)",
-         EVERY - {"sgd, power law"}),
-        ("data/covariance.py", "** -exponent", "** -2.0", {"sgd, power law"}),
+        ("data/spectra/log.py", "kappa, 1.0, d", "kappa, 2.0, d", EVERY - {"sgd, power law"}),
+        ("data/spectra/log.py", "from the largest", "from largest", set()),
+        ("data/spectra/power_law.py", "** -exponent", "** -2.0", {"sgd, power law"}),
         ("data/covariance.py", "values / values.mean()", "values", EVERY),
-        ("data/covariance.py", '"""Half of', '"""One half of', set()),
-        ("theory/links.py", '"tanh": np.tanh', '"sine": np.sin, "tanh": np.tanh', set()),
-        ("theory/links.py", '"tanh": np.tanh', '"tanh": np.sin', {"single index"}),
+        ("theory/links/tanh.py", "np.tanh", "np.sin", {"single index"}),
+        ("theory/links/relu.py", "np.maximum", "np.minimum", set()),
         ("methods/sgd.py", "class SGD", "CHANGED = 1\n\n\nclass SGD", EVERY - {"kfac"}),
         ("methods/kfac.py", "class KFAC", "CHANGED = 1\n\n\nclass KFAC", {"kfac"}),
         ("tasks/linear_representation.py", "\ndef run(", "\nCHANGED = 1\ndef run(", LINEAR),
-        ("settings/tasks/linear_representation.py", '"power_law"]', '"power_law", "spiked"]', set()),
         ("settings/tasks/linear_representation.py", '"train_loss",', '"train_loss", "another",', set()),
         ("settings/tasks/single_index.py", "round(self.d / self.aspect_ratio)", "self.d",
          {"single index"}),
@@ -81,11 +76,22 @@ def test_an_edit_runs_what_it_concerns(
     assert {name for name in before if before[name] != after[name]} == expected
 
 
+def test_a_further_spectrum_and_link_concern_nobody(source: Path) -> None:
+    before = codes()
+    for folder, name in (("data/spectra", "log"), ("theory/links", "tanh")):
+        shutil.copy(source / folder / f"{name}.py", source / folder / "another.py")
+    assert codes() == before
+
+
 def test_the_digest_reads_comments_and_annotations_away(source: Path) -> None:
     before = codes()
     for path in source.rglob("*.py"):
         path.write_text(f"{path.read_text()}\n# a comment\n")
-    edit(source / "data/covariance.py", "(d: int, kappa: float) -> Array", "(d, kappa)")
+    edit(
+        source / "data/spectra/log.py",
+        "(d: int, kappa: float) -> NDArray[np.float64]",
+        "(d, kappa)",
+    )
     assert codes() == before
 
 
@@ -111,10 +117,10 @@ def test_an_edit_in_a_function_body_is_seen_everywhere(source: Path) -> None:
     for name in sorted(names):
         path = source.joinpath(*name.split(".")[1:])
         path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        for cached in (sources._code_of, sources._said, sources._statements):
+        for cached in (sources._code_of, sources._said):
             cached.cache_clear()
         before = check()
         path.write_text(f"{path.read_text()}\nCHANGED = 1\n")
-        for cached in (sources._code_of, sources._said, sources._statements):
+        for cached in (sources._code_of, sources._said):
             cached.cache_clear()
         assert check() != before, name

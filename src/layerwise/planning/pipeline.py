@@ -12,7 +12,7 @@ from typing import Any
 
 from layerwise.planning.plan import ExperimentPlan, Job, json_lines, plan, results_label
 from layerwise.planning.request import Request
-from layerwise.planning.sources import code_of, used_entries
+from layerwise.planning.sources import code_of
 from layerwise.results.files import canonical, digest_of, digest_of_text, write_if_other
 from layerwise.settings.validation import ConfigError
 
@@ -49,7 +49,8 @@ class Instances:
     def code(self) -> str:
         """The digest of the code that draws it."""
         problems = [json.loads(problem) for problem in self.problems]
-        return code_of("layerwise.data.instances", used=used_entries(problems))
+        spectra = {f"layerwise.data.spectra.{problem['spectrum']}" for problem in problems}
+        return code_of("layerwise.data.instances", *sorted(spectra))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 from layerwise.planning.compose import PATH_KEYS, check_option, compose_experiment, options
 from layerwise.planning.expand import LABEL_KEYS, expand
 from layerwise.planning.overrides import Overrides, read
-from layerwise.planning.sources import code_of, used_entries
+from layerwise.planning.sources import code_of
 from layerwise.results.files import canonical, digest_of
 from layerwise.settings.experiment import Experiment, Scale
 from layerwise.settings.run import RunSettings, run_settings
@@ -86,15 +86,17 @@ class Job:
     def code(self) -> str:
         """The digest of the code that it runs: of the task's and the rules' modules, which a run loads by
         name, and of what they use."""
-        rules = {cell.settings.method.rule.split(".")[0] for cell in self.cells}
-        tasks = [problem["task"] for method in self.methods for problem in method["problems"]]
+        methods = [cell.settings.method for cell in self.cells]
+        rules = {method.rule.split(".")[0] for method in methods if method.rule_file is None}
+        named = {module for cell in self.cells for module in cell.settings.task.modules}
         name = self.cells[0].settings.task.name
         return code_of(
             "layerwise.tasks.run",
             f"layerwise.tasks.{name}",
             f"layerwise.settings.tasks.{name}",
             *sorted(f"layerwise.methods.{rule}" for rule in rules),
-            used=used_entries(tasks),
+            *sorted(named),
+            files=[method.rule_file for method in methods if method.rule_file is not None],
         )
 
 

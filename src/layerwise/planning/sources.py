@@ -1,81 +1,73 @@
 """Which code a piece of work depends on, as a digest: an edit of what it uses runs it again. No torch.
 
-The digest is of what the code of a module and of all that it imports within the package says. So these
-are no edits: comments, docstrings and annotations; and what only says which settings are allowed, in
-``layerwise.settings`` the validators and the tasks' cards, and elsewhere the entries of a table of
-functions by name, as of spectra, that a run does not use.
+The digest is of what the code of a module and of all that it imports within the package says, or of what
+a file of the user's and those beside it that it imports say. So these are no edits: comments, docstrings
+and annotations; and, in ``layerwise.settings``, what only says which settings are allowed: the
+validators and the tasks' cards. What is loaded by name, such as a spectrum, counts where it is named.
 """
 
 import ast
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import grimp
 
+from layerwise.settings.rule import imported_file
+
 PACKAGE_DIR = Path(__file__).parents[1]
-# Tables of functions by name, and the key of a task whose value names the entry that a run uses.
-TABLES = {"SPECTRA": "spectrum", "LINKS": "link", "ACTIVATIONS": "activation"}
 # What refuses settings, and computes nothing.
 REFUSES = ("model_validator", "field_validator")
 
 
-def code_of(*modules: str, used: Mapping[str, Iterable[str]] | None = None) -> str:
-    """The digest of the code of modules and of all that they import within the package.
-
-    ``used`` names, for each of TABLES, the entries that matter; without it all do.
-    """
-    names = None if used is None else tuple((key, frozenset(used[key])) for key in sorted(used))
-    return _code_of(modules, names)
-
-
-def used_entries(tasks: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
-    """The entries of TABLES that runs of tasks use, by the tasks' settings."""
-    found = list(tasks)
-    return {table: {str(task.get(key)) for task in found} for table, key in TABLES.items()}
+def code_of(*modules: str, files: Iterable[str] = ()) -> str:
+    """The digest of the code of modules and of all that they import within the package, and of ``files``
+    of the user's and all that these import beside them."""
+    return _code_of(modules, tuple(sorted(set(files))))
 
 
 @cache
-def _code_of(modules: tuple[str, ...], used: tuple[tuple[str, frozenset[str]], ...] | None) -> str:
+def _code_of(modules: tuple[str, ...], files: tuple[str, ...]) -> str:
     graph = _graph()
     names = set(modules).union(*(graph.find_upstream_modules(module) for module in modules))
     digest = hashlib.sha256()
     for name in sorted(names):
-        digest.update(f"{name}\n{_said(name, used)}\n".encode())
+        base = PACKAGE_DIR.joinpath(*name.split(".")[1:])
+        path = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+        said = _said(path, name.startswith("layerwise.settings"))
+        digest.update(f"{name}\n{said}\n".encode())
+    for path in sorted(_with_imports(map(Path, files))):
+        digest.update(f"{path.name}\n{_said(path, False)}\n".encode())
     return f"code {digest.hexdigest()[:16]}"
 
 
 @cache
 def _graph() -> grimp.ImportGraph:
-    return grimp.build_graph("layerwise", cache_dir=None)
+    return grimp.build_graph("layerwise", cache_dir=None, exclude_type_checking_imports=True)
 
 
-@cache
-def _said(module: str, used: tuple[tuple[str, frozenset[str]], ...] | None) -> str:
-    """The digest of what a module's statements say, without the unused entries of its tables."""
-    statements = _statements(module)
-    if used is not None:
-        statements = [_narrowed(one, dict(used)) for one in statements]
-        # A function that only entries which are left out name goes with them.
-        left_out = _names(_statements(module)) - _names(statements)
-        statements = [
-            one
-            for one in statements
-            if not (isinstance(one, ast.FunctionDef) and one.name in left_out)
+def _with_imports(files: Iterable[Path]) -> set[Path]:
+    """Files of the user's, with those beside them that they import."""
+    found: set[Path] = set()
+    left = list(files)
+    while left:
+        path = left.pop()
+        if path in found or not path.is_file() or path.is_relative_to(PACKAGE_DIR):
+            continue
+        found.add(path)
+        imports = [
+            one for one in ast.walk(ast.parse(path.read_text())) if isinstance(one, ast.ImportFrom)
         ]
-    return hashlib.sha256("\n".join(map(ast.dump, statements)).encode()).hexdigest()
+        left += [file for one in imports if (file := imported_file(one, path)) is not None]
+    return found
 
 
 @cache
-def _statements(module: str) -> list[ast.stmt]:
-    """A module's statements, of which only what they compute is left."""
-    base = PACKAGE_DIR.joinpath(*module.split(".")[1:])
-    path = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
-    tree = _Computing(module.startswith("layerwise.settings")).visit(ast.parse(path.read_text()))
-    body: list[ast.stmt] = tree.body
-    return body
+def _said(path: Path, is_of_settings: bool) -> str:
+    """The digest of what a file's statements say, of which only what they compute is left."""
+    tree = _Computing(is_of_settings).visit(ast.parse(path.read_text()))
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
 class _Computing(ast.NodeTransformer):
@@ -107,23 +99,6 @@ class _Computing(ast.NodeTransformer):
             return None
         node.annotation = ast.Constant(None)
         return self.generic_visit(node)
-
-
-def _narrowed(statement: ast.stmt, used: Mapping[str, frozenset[str]]) -> ast.stmt:
-    """A table with the used entries alone; any other statement as it is."""
-    if not isinstance(statement, ast.Assign | ast.AnnAssign):
-        return statement
-    target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
-    table = statement.value
-    if not (isinstance(target, ast.Name) and target.id in used and isinstance(table, ast.Dict)):
-        return statement
-    kept = [
-        (key, value)
-        for key, value in zip(table.keys, table.values, strict=True)
-        if not isinstance(key, ast.Constant) or key.value in used[target.id]
-    ]
-    entries = ast.Dict([key for key, _ in kept], [value for _, value in kept])
-    return ast.Assign([target], entries)
 
 
 def _names(nodes: Iterable[ast.AST]) -> set[str]:
