@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from layerwise.planning.compose import compose_config, settings_of
+from layerwise.planning.overrides import methods_from_override
 from layerwise.settings.validation import ConfigError
 
 __all__ = ["ConfigError", "run"]
@@ -21,7 +22,8 @@ def run(*overrides: str, methods_from: str | Sequence[str] = ()) -> pd.DataFrame
     Raises ConfigError, with one sentence, for what cannot be run.
     """
     folders = [methods_from] if isinstance(methods_from, str) else list(methods_from)
-    settings = settings_of(compose_config(list(overrides), folders))
+    own = [methods_from_override(folders)] if folders else []
+    settings = settings_of(compose_config([*overrides, *own]))
     from layerwise.tasks.run import run_table  # torch takes a second: refusals do not wait for it
 
     return run_table(settings)

@@ -52,6 +52,7 @@ def described(planned: ExperimentPlan) -> list[str]:
         + _pairs(
             settings.model_dump(include={"engine", "record_every", "stop_at", "dtype", "device"})
         ),
+        *(f"  left out   {reason}" for reason in planned.left_out.values()),
         f"  figures    {', '.join(experiment.figures)}",
         f"  size       {len(planned.cells)} cells, {runs} runs, {jobs} simulation jobs",
     ]

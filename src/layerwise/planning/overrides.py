@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import chain, pairwise
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -46,6 +47,7 @@ class Overrides:
     changes: tuple[Change, ...]
     task: str | None  # another task for the experiments
     methods: tuple[str, ...]  # those added to the experiments
+    methods_from: tuple[str, ...] = ()  # folders with methods of the user's
 
     @property
     def method_word(self) -> str:
@@ -66,6 +68,8 @@ class Overrides:
         """The overrides in one spelling and one order."""
         task = [] if self.task is None else [f"task={self.task}"]
         added = [f"+method={name}" for name in self.methods]
+        if self.methods_from:
+            added.append(methods_from_override(self.methods_from))
         changes = [f"{'+' * c.adds}{spelled(c.key)}={c.text}" for c in self.changes]
         return sorted([*task, *added, *changes])
 
@@ -91,12 +95,15 @@ def read(texts: Sequence[str]) -> Overrides:
 def _read(texts: tuple[str, ...]) -> Overrides:
     refuse_resolvers(texts)
     changes, methods, task = [], [], None
+    folders: tuple[str, ...] = ()
     for override in map(_parsed, texts):
         key, text = override.key_or_group, override.get_value_element_as_str()
         if key == "task":
             task = text
         elif key == "method" and override.is_add():
             methods.append(text)
+        elif key == "methods_from":
+            folders = _folders(override.value())
         elif key in ELSEWHERE:
             raise ConfigError(f"{key} = {text} is not allowed as an override: {ELSEWHERE[key]}")
         else:
@@ -107,7 +114,26 @@ def _read(texts: tuple[str, ...]) -> Overrides:
     for above, below in pairwise(keys):
         if below.startswith(above):
             raise ConfigError(f"{spelled(below[:-1])} is set by more than one override, keep one")
-    return Overrides(tuple(changes), task, tuple(sorted(set(methods))))
+    return Overrides(tuple(changes), task, tuple(sorted(set(methods))), folders)
+
+
+def methods_from_override(folders: Sequence[str | Path]) -> str:
+    """The override that names folders with methods of the user's."""
+    quoted = (str(folder).replace("'", "\\'") for folder in folders)
+    return "methods_from=[" + ",".join(f"'{folder}'" for folder in quoted) + "]"
+
+
+def _folders(value: Any) -> tuple[str, ...]:
+    """Absolute paths of one folder or several. Raises ConfigError for what is none."""
+    folders = []
+    for name in value if isinstance(value, list) else [value]:
+        folder = Path(str(name)).expanduser().absolute()
+        if not folder.is_dir():
+            raise ConfigError(
+                f"methods_from = {str(name)!r} is not allowed: there is no such folder"
+            )
+        folders.append(str(folder))
+    return tuple(folders)
 
 
 def _parsed(text: str) -> Override:

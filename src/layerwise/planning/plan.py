@@ -17,7 +17,7 @@ from layerwise.planning.overrides import Overrides, read
 from layerwise.planning.sources import code_of
 from layerwise.results.files import canonical, digest_of
 from layerwise.settings.experiment import Experiment, Scale
-from layerwise.settings.run import RunSettings, run_settings
+from layerwise.settings.run import RunSettings, filled_in, run_settings
 from layerwise.settings.validation import ConfigError, nearest, validate
 
 # Cells of a job, unless Snakemake's configuration says otherwise.
@@ -109,6 +109,7 @@ class ExperimentPlan:
     task: str
     labels: dict[str, str]
     methods_apart: bool
+    left_out: dict[str, str]  # methods that were to be added and do not fit, with the refusal
 
     def jobs(self, cells_per_job: int = CELLS_PER_JOB) -> dict[tuple[str, int], Job]:
         """Jobs by method, or ALL_METHODS, and part, at most ``cells_per_job`` cells."""
@@ -163,11 +164,11 @@ def plan_all(
     check_option("scale", scale)
     for group, given in (("experiment", chosen), ("method", parsed.named_methods)):
         for name in given:
-            check_option(group, name)
+            check_option(group, name, parsed.methods_from)
     plans = {}
     for name in chosen:
         try:
-            plans[name] = _plan(name, scale, parsed)
+            plans[name] = _plan(name, scale, parsed, everywhere=names is None)
         except ConfigError as error:
             raise ConfigError(f"{error} (in experiment {name!r})") from None
     _refuse_idle(parsed, plans)
@@ -179,9 +180,12 @@ def plan(name: str, scale: str, overrides: Sequence[str] = ()) -> ExperimentPlan
     return plan_all([name], scale, overrides)[name]
 
 
-def _plan(name: str, scale: str, overrides: Overrides) -> ExperimentPlan:
-    """Compose an experiment at a scale and expand it."""
+def _plan(name: str, scale: str, overrides: Overrides, everywhere: bool) -> ExperimentPlan:
+    """Compose an experiment at a scale and expand it. A method that overrides add to all experiments
+    (``everywhere``) is left out of those that it does not fit."""
     content = compose_experiment(name, scale, overrides)
+    listed = content["experiment"]["methods"]
+    added = [one for one in overrides.methods if isinstance(listed, list) and one not in listed]
     experiment = validate(
         Experiment, _with_added(content.pop("experiment"), overrides), "experiment"
     )
@@ -189,7 +193,7 @@ def _plan(name: str, scale: str, overrides: Overrides) -> ExperimentPlan:
     scaled = validate(Scale, content.pop("scale"), "scale")
     methods = content.pop("methods")
     for method in experiment.methods:
-        check_option("method", method)
+        check_option("method", method, overrides.methods_from)
     labels = {method: _label(methods[method]) for method in experiment.methods}
     base = {key: value for key, value in content.items() if key not in PATH_KEYS}
     # What an override sets, a scale leaves as it is.
@@ -197,16 +201,30 @@ def _plan(name: str, scale: str, overrides: Overrides) -> ExperimentPlan:
     if scaled.max_steps is not None and "steps" not in changed:
         base["steps"] = min(base["steps"], scaled.max_steps)
     for method in experiment.methods:
+        methods[method] = filled_in(methods[method], base["task"])
         if isinstance(lr := methods[method]["lr"], list) and f"methods.{method}.lr" not in changed:
             methods[method]["lr"] = scaled.thinned(lr, scaled.lr_points)
     replaced = {key: value for key, value in base["task"].items() if f"task.{key}" in changed}
-    cells = [
-        _cell(problem, base, methods[method], overrides.method_word)
-        for problem in expand(experiment.problems, scaled, replaced)
-        for method in experiment.methods
-    ]
+    problems = expand(experiment.problems, scaled, replaced)
+    cells: dict[str, list[Cell]] = {}
+    left_out: dict[str, str] = {}
+    for method in experiment.methods:
+        try:
+            cells[method] = [
+                _cell(problem, base, methods[method], overrides.method_word) for problem in problems
+            ]
+        except ConfigError as error:
+            if not everywhere or method not in added:
+                raise
+            left_out[method] = str(error)
+    present = [method for method in experiment.methods if method in cells]
     return ExperimentPlan(
-        experiment, tuple(cells), base["task"]["name"], labels, scaled.jobs_of == "method"
+        experiment.model_copy(update={"methods": present}),
+        tuple(cell for row in zip(*cells.values(), strict=True) for cell in row),
+        base["task"]["name"],
+        {method: labels[method] for method in present},
+        scaled.jobs_of == "method",
+        left_out,
     )
 
 
@@ -231,6 +249,10 @@ def _with_added(experiment: dict[str, Any], overrides: Overrides) -> dict[str, A
 def _refuse_idle(overrides: Overrides, plans: dict[str, ExperimentPlan]) -> None:
     """Refuse overrides that concern a method which no experiment has."""
     present = {method for planned in plans.values() for method in planned.experiment.methods}
+    for planned in plans.values():
+        for method, reason in planned.left_out.items():
+            if method not in present:
+                raise ConfigError(f"+method={method} fits none of the experiments: {reason}")
     for change in overrides.changes:
         parts = change.key.split(".")
         if parts[0] == "methods" and parts[1] not in present:
@@ -252,15 +274,6 @@ def _cell(varied: dict[str, Any], base: dict[str, Any], method: dict[str, Any], 
         settings = run_settings(base | {"task": base["task"] | changes, "method": method})
     except ConfigError as error:
         raise ConfigError(str(error).replace("method.", f"{word}.{method['name']}.")) from None
-    settings = settings.model_copy(update={"optimizer_packages": _used_packages(settings)})
     readable = "_".join(f"{key}-{value}" for key, value in varied.items())
     digest = hashlib.sha256(canonical(settings.task.model_dump()).encode()).hexdigest()[:8]
     return Cell(f"{readable}_{digest}", varied, settings)
-
-
-def _used_packages(settings: RunSettings) -> list[str]:
-    """Of the packages that optimizers may come from, the one that the run's is of: what else is allowed
-    is no reason to run it again."""
-    path = str(settings.method.options.get("optimizer", ""))
-    fitting = [name for name in settings.optimizer_packages if path.startswith(f"{name}.")]
-    return [max(fitting, key=len)] if fitting else []

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from layerwise.planning.overrides import read
+from layerwise.planning.overrides import methods_from_override, read
 from layerwise.planning.plan import CELLS_PER_JOB, ExperimentPlan, plan_all, results_label
 from layerwise.settings.validation import ConfigError, nearest
 
@@ -36,8 +36,8 @@ def requested(config: Mapping[str, Any]) -> Request:
     """The request that Snakemake's configuration makes. Raises ConfigError for a key that there is not, or
     a value of the wrong kind."""
     for key, value in config.items():
-        if key not in Request._fields:
-            known = list(Request._fields)
+        known = [*Request._fields, "methods_from"]
+        if key not in known:
             raise ConfigError(
                 f"{key} = {value!r} is not allowed in Snakemake's configuration: there is no such key"
                 f"{nearest(key, known)} (allowed are {', '.join(known)})"
@@ -45,6 +45,9 @@ def requested(config: Mapping[str, Any]) -> Request:
     given = {key: value for key, value in config.items() if value is not None}
     if isinstance(given.get("experiments"), str):
         given["experiments"] = [given["experiments"]]
+    if (folders := given.pop("methods_from", None)) is not None:
+        listed = folders if isinstance(folders, list) else [folders]
+        given["overrides"] = [*given.get("overrides", []), methods_from_override(listed)]
     for key, example in (("experiments", "[head_to_head]"), ("overrides", '["seeds=8"]')):
         values = given.get(key, [])
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):

@@ -4,6 +4,7 @@ Every check happens before any work starts: a wrong value is answered with its k
 what is allowed.
 """
 
+import importlib.util
 from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Literal, Self
@@ -151,17 +152,38 @@ class RunSettings(Settings):
     dtype: Literal["float64", "float32"]
     device: Literal["cpu", "cuda"]
     optimizer_packages: list[str]  # where method.options.optimizer may be imported from
+    rule_packages: list[str]  # where method.rule may be imported from
 
     @model_validator(mode="after")
-    def _optimizer_is_allowed(self) -> Self:
-        path, packages = self.method.options.get("optimizer"), self.optimizer_packages
-        if path is not None and not path.startswith(tuple(f"{name}." for name in packages)):
-            raise ValueError(
-                f"method.options.optimizer = {path!r} is not allowed: allowed is a class of "
-                f"{', '.join(packages)} (the key optimizer_packages lists them)"
-                f"{nearest(path.rpartition('.')[0], packages)}"
-            )
+    def _imports_are_allowed(self) -> Self:
+        for key, path, which in self._imported():
+            packages = getattr(self, which)
+            if not path.startswith(tuple(f"{name}." for name in packages)):
+                of = f"a class of {', '.join(packages)}" if packages else "none"
+                raise ValueError(
+                    f"{key} = {path!r} is not allowed: allowed is {of} (the key {which} lists the packages)"
+                    f"{nearest(path.rpartition('.')[0], packages)}"
+                )
         return self
+
+    def _imported(self) -> list[tuple[str, str, str]]:
+        """What a run imports from elsewhere by its path: the setting's key, the path, and the key of the
+        packages that are allowed."""
+        found = []
+        if (path := self.method.options.get("optimizer")) is not None:
+            found.append(("method.options.optimizer", path, "optimizer_packages"))
+        if self.method.rule.count(".") > 1:
+            found.append(("method.rule", self.method.rule, "rule_packages"))
+        return found
+
+    def used_packages(self) -> dict[str, list[str]]:
+        """Of the packages that are allowed, those that the run uses: what else is allowed is no reason
+        to run it again."""
+        used: dict[str, list[str]] = {"optimizer_packages": [], "rule_packages": []}
+        for _, path, which in self._imported():
+            fitting = [name for name in getattr(self, which) if path.startswith(f"{name}.")]
+            used[which] = [max(fitting, key=len)]
+        return used
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -234,7 +256,7 @@ def run_settings(values: dict[str, Any]) -> RunSettings:
     task, method = values.get("task"), values.get("method")
     if not (isinstance(task, dict) and isinstance(method, dict)):
         return validate(RunSettings, values)  # which says what is wrong
-    grids = task.get("grids")
+    method = filled_in(method, task)
     task = {key: value for key, value in task.items() if key != "grids"}
     if task.get("name") not in TASKS:
         name = str(task.get("name"))
@@ -244,19 +266,21 @@ def run_settings(values: dict[str, Any]) -> RunSettings:
     engine = values.get("engine")
     if engine is None:
         engine = validate(TASKS[task["name"]], task, "task").engine
-    return validate(
-        RunSettings,
-        values | {"task": task, "engine": engine, "method": _filled_in(method, task, grids)},
-    )
+    settings = validate(RunSettings, values | {"task": task, "engine": engine, "method": method})
+    return settings.model_copy(update=settings.used_packages())
 
 
-def _filled_in(method: dict[str, Any], task: dict[str, Any], grids: Any) -> dict[str, Any]:
-    """The method's settings with its open ones filled in, as far as they can be told."""
-    try:
-        card = rule_card(str(method.get("rule")), method.get("rule_file"))
-    except ValueError:
-        return method  # refused with the rest
+def filled_in(method: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
+    """The method's settings with its open ones filled in, as far as they can be told: from the task's
+    ``grids``, and from what its network offers."""
     filled = dict(method)
+    rule, grids = str(method.get("rule")), task.get("grids")
+    if rule.count(".") > 1 and method.get("rule_file") is None:
+        filled["rule_file"] = _file_of(rule.rpartition(".")[0])
+    try:
+        card = rule_card(rule, filled.get("rule_file"))
+    except ValueError:
+        return filled  # refused with the rest
     if isinstance(grids, dict):
         for key in ("lr", "damping"):
             if key in method and method[key] is None:
@@ -264,7 +288,17 @@ def _filled_in(method: dict[str, Any], task: dict[str, Any], grids: Any) -> dict
                 filled[key] = own if key == "lr" or card.takes_damping else []
     options = method.get("options")
     if isinstance(options, dict):
-        offers = TASKS[task["name"]].networks.get(str(method.get("network")), frozenset())
+        networks = TASKS[task["name"]].networks if task.get("name") in TASKS else {}
+        offers = networks.get(str(method.get("network")), frozenset())
         open_ones = [key for key in card.where_offered if options.get(key, True) is None]
         filled["options"] = options | {key: card.option_needs[key] in offers for key in open_ones}
     return filled
+
+
+def _file_of(module: str) -> str | None:
+    """The file of an installed module, None where it cannot be found."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    return None if spec is None else spec.origin
