@@ -75,6 +75,7 @@ def train(
     bounds = [WEIGHT_BOUND] * len(weights) if bounds is None else bounds
     diverged_at = torch.full(shape, -1, device=device)
     arrived = torch.zeros(shape, dtype=torch.bool, device=device)
+    lost = torch.full(shape, torch.nan, dtype=weights[0].dtype, device=device)
     rows: list[dict[Hashable, Tensor]] = []
     due, last, memory = set(recorded), max(recorded), rule.start(weights)
     for step in range(last + 1):
@@ -82,7 +83,8 @@ def train(
         view = network.view(weights, batches[0])
         alive = diverged_at < 0
         if step in due:
-            measured = measure(view, alive)
+            # Where no run is left there is nothing to measure, whatever the metrics' columns.
+            measured = measure(view, alive) if bool(alive.any()) else dict.fromkeys(rows[0], lost)
             rows.append({name: torch.where(alive, v, torch.nan) for name, v in measured.items()})
             report(step)
             if reached is not None:
