@@ -16,7 +16,8 @@ from layerwise.networks.base import Predictor
 from layerwise.networks.linear import NETWORKS
 from layerwise.planning.compose import compose_config, settings_of
 from layerwise.planning.plan import ExperimentPlan, plan
-from layerwise.settings.run import MethodSettings, RunSettings
+from layerwise.settings.method import MethodSettings
+from layerwise.settings.run import RunSettings
 from layerwise.settings.tasks.linear_representation import LinearProblem
 from layerwise.settings.tasks.single_index import SingleIndexTask
 from layerwise.tasks.linear_representation import simulate

@@ -20,8 +20,8 @@ from layerwise.networks.base import Layers, Network, NotOfferedError
 from layerwise.networks.linear import NETWORKS
 from layerwise.networks.single_index import SingleIndexNetwork
 from layerwise.planning.compose import compose_config, settings_of
+from layerwise.settings.method import MethodSettings
 from layerwise.settings.rule import rule_card
-from layerwise.settings.run import MethodSettings
 from layerwise.settings.tasks import TASKS
 from layerwise.settings.validation import ConfigError
 from networks.mlp import MLP

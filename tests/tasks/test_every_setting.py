@@ -9,8 +9,9 @@ from functools import cache
 import pytest
 
 from layerwise.planning.compose import compose_config, options, settings_of
+from layerwise.settings.method import MethodSettings
 from layerwise.settings.rule import rule_card
-from layerwise.settings.run import MethodSettings, RunSettings, run_settings
+from layerwise.settings.run import RunSettings, run_settings
 from layerwise.settings.tasks import TASKS
 from layerwise.settings.validation import ConfigError
 

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from layerwise.planning.compose import CONFIG_DIR, options
 from layerwise.planning.plan import ALL_METHODS
 from layerwise.planning.sources import PACKAGE_DIR
-from layerwise.settings.run import MethodSettings
+from layerwise.settings.method import MethodSettings
 from layerwise.settings.validation import ConfigError, validate
 
 TEMPLATES = Path(__file__).with_name("templates")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from layerwise.networks.base import Layers, Need, View
-from layerwise.settings.run import MethodSettings
+from layerwise.settings.method import MethodSettings
 
 # What a rule's step is in proportion to: the gradient; the gradient divided by second moments of the
 # inputs; a step that solves for all weights at once; nothing but lr, whatever the gradient's size.

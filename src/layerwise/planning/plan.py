@@ -17,7 +17,8 @@ from layerwise.planning.overrides import Overrides, read
 from layerwise.planning.sources import code_of
 from layerwise.results.files import canonical, digest_of
 from layerwise.settings.experiment import Experiment, Scale
-from layerwise.settings.run import RunSettings, filled_in, run_settings
+from layerwise.settings.method import filled_in
+from layerwise.settings.run import RunSettings, run_settings
 from layerwise.settings.validation import ConfigError, nearest, validate
 
 # Cells of a job, unless Snakemake's configuration says otherwise.
