@@ -11,7 +11,7 @@ rule aggregate:
     output:
         multiext(
             f"{RESULTS}/{{experiment}}/",
-            *SELECTED,
+            *[f"{table}.parquet" for table in SELECTED],
             "selection.csv",
         ),
     log:
@@ -35,7 +35,7 @@ rule aggregate:
 
 use rule aggregate as collect with:
     output:
-        multiext(f"{RESULTS}/{{experiment}}/", *COLLECTED),
+        multiext(f"{RESULTS}/{{experiment}}/", *[f"{table}.parquet" for table in COLLECTED]),
     log:
         f"{RESULTS}/{{experiment}}/logs/collect.log",
     benchmark:

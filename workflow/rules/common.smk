@@ -4,7 +4,9 @@ from layerwise.planning.pipeline import Pipeline
 from layerwise.planning.plan import canonical
 from layerwise.planning.request import requested
 from layerwise.planning.sources import code_of
-from layerwise.results.files import FileError, digest_of_text
+from layerwise.results.columns import COLLECTED, SELECTED
+from layerwise.results.files import FileError
+from layerwise.settings.experiment import NOTHING
 from layerwise.settings.validation import ConfigError
 
 
@@ -14,7 +16,8 @@ wildcard_constraints:
     experiment=r"[a-z0-9_]+",
     job=r"[a-z0-9_]+-\d+",
     part=r"\d+",
-    figure=r"[a-z0-9_]+",
+    # A figure, and where it is not the experiment's own, of which one.
+    figure=r"[a-z0-9_]+(-[a-z0-9_]+)?",
 
 
 try:
@@ -28,16 +31,13 @@ EXPERIMENTS = PIPELINE.plans
 RESULTS = f"results{PIPELINE.label}"
 DRAWN = f"figures{PIPELINE.label}"
 
-FIGURE_OF = {
-    figure: experiment
-    for experiment in EXPERIMENTS.values()
-    for figure in experiment.experiment.figures
-}
 # What an experiment's tables are reduced to.
-SELECTED = [f"{name}.parquet" for name in ("summary", "scores", "selection", "traces")]
-COLLECTED = ["runs.parquet"]
+TABLES_OF = {
+    name: COLLECTED if plan.experiment.select_by == NOTHING else SELECTED
+    for name, plan in EXPERIMENTS.items()
+}
 FIGURES = expand(
-    "{folder}/{figure}.{kind}", folder=DRAWN, figure=FIGURE_OF, kind=["pdf", "png", "csv"]
+    "{folder}/{figure}.{kind}", folder=DRAWN, figure=PIPELINE.figures, kind=["pdf", "png", "csv"]
 )
 # The claims are judged on all experiments together.
 CLAIMS = (
@@ -71,34 +71,36 @@ def records_of(experiment):
     return [placed.record for placed in PIPELINE.jobs[experiment]]
 
 
-def reduced(experiment):
-    """What an experiment's tables are reduced to."""
-    names = COLLECTED if experiment.select_by == "nothing" else SELECTED
-    return [f"{RESULTS}/{experiment.name}/{name}" for name in names]
+def reduced(experiment, tables):
+    """Those of an experiment's reduced tables that are named."""
+    return [
+        f"{RESULTS}/{experiment}/{table}.parquet"
+        for table in TABLES_OF[experiment]
+        if table in tables
+    ]
 
 
-def reduced_tables(wildcards):
+def drawing_of(wildcards):
+    """The figure of a file, of which experiment, and what it draws."""
+    return PIPELINE.figures[wildcards.figure]
+
+
+def drawn_tables(wildcards):
     """What a figure is drawn from."""
-    return reduced(FIGURE_OF[wildcards.figure].experiment)
+    drawing = drawing_of(wildcards)
+    return reduced(drawing.experiment, drawing.tables)
 
 
 def judged_tables(wildcards):
     """What the claims are judged on: each experiment's selection and last values, or all its rows."""
-    tables = [path for plan in EXPERIMENTS.values() for path in reduced(plan.experiment)]
     return [
-        path
-        for path in tables
-        if path.endswith(("summary.parquet", "selection.parquet", "runs.parquet"))
+        path for name in EXPERIMENTS for path in reduced(name, ("summary", "selection", "runs"))
     ]
 
 
-TABLES = [
-    path
-    for name, plan in EXPERIMENTS.items()
-    for path in tables_of(name) + reduced(plan.experiment)
-]
+TABLES = [path for name in EXPERIMENTS for path in tables_of(name) + reduced(name, TABLES_OF[name])]
 
 
 def task_of_figure(wildcards):
     """A heading of the report."""
-    return FIGURE_OF[wildcards.figure].task.replace("_", " ").capitalize()
+    return EXPERIMENTS[drawing_of(wildcards).experiment].task.replace("_", " ").capitalize()

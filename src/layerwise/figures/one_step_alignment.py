@@ -12,6 +12,12 @@ from layerwise.data.covariance import spectrum
 from layerwise.figures import style
 from layerwise.theory.alignment import optimal_damping, predicted_alignment
 
+READS = {
+    "runs": [
+        "along", "link", "spectrum", "kappa_x", "aspect_ratio", "d", "noise", "alignment",
+        "alignment_direction", "alignment_theory",
+    ]
+}  # fmt: skip
 # KFAC's damping values in the panels against kappa_x and gamma, with the shade of each.
 SHADES = {0.01: style.BLUE, 1.0: style.SKY}
 POINTS = 60

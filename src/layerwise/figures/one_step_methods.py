@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from layerwise.figures import style
 
+READS = {"runs": ["basis", "kappa_x", "alignment_readout", "test_error", "test_error_linear"]}
 METRICS = {"alignment_readout": "alignment", "test_error": "test error"}
 BASELINES = {"test_error_random_features": "random features", "test_error_linear": "best linear"}
 BY = ["problem", "basis", "kappa_x", "method", "damping", "lr"]

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from layerwise.figures import style
 
+READS = {"runs": ["kappa_x", "readout_scale", "width", "alignment", "alignment_theory"]}
 # KFAC's damping values, each with its shade; SGD has none.
 SHADES = {0.01: style.BLUE, 0.1: style.SKY, 1.0: style.GREEN}
 BY = ["problem", "kappa_x", "readout_scale", "width", "method", "damping", "alignment_theory"]

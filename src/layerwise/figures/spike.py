@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from layerwise.figures import style
 
+READS = {"runs": ["link", "kappa_x", "alignment", "cosine_biased", "singular_values"]}
 BY = ["problem", "link", "kappa_x", "method", "lr", "damping", "index"]
 SERIES: dict[str, dict[str, Any]] = {
     "update": {"color": style.BLACK, "marker": "x", "label": "update"},

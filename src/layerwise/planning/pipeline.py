@@ -8,9 +8,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from layerwise.planning.plan import ExperimentPlan, Job, json_lines, plan, results_label
+from layerwise.planning.drawing import file_name, reads_of
+from layerwise.planning.jobs import Job, json_lines
+from layerwise.planning.plan import ExperimentPlan, plan, results_label
 from layerwise.planning.request import Request
 from layerwise.planning.sources import code_of
 from layerwise.results.files import canonical, digest_of, digest_of_text, write_if_other
@@ -78,8 +80,16 @@ class Placed:
         return f"{self.table}.json"
 
 
+class Drawing(NamedTuple):
+    """A figure of an experiment, and the reduced tables that it draws."""
+
+    figure: str
+    experiment: str
+    tables: tuple[str, ...]
+
+
 class Pipeline:
-    """All jobs of a request. Raises ConfigError with one sentence."""
+    """All jobs and figures of a request. Raises ConfigError with one sentence."""
 
     def __init__(self, request: Request) -> None:
         self.plans = request.plans()
@@ -89,6 +99,11 @@ class Pipeline:
         self._jobs = {(placed.folder, placed.name): placed for placed in every}
         parts = [placed.instances for placed in every if placed.instances is not None]
         self._instances = {(part.folder, part.name): part for part in parts}
+        self.figures = {
+            file_name(figure, name): Drawing(figure, name, tuple(reads_of(figure).tables))
+            for name, planned in self.plans.items()
+            for figure in planned.experiment.figures
+        }
 
     def job(self, folder: str, name: str) -> Placed:
         """The job of a name in RESULTS/EXPERIMENT. Raises KeyError where there is none."""

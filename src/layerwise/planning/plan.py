@@ -1,104 +1,29 @@
 """From an experiment's configuration to the cells and jobs of the pipeline. No torch.
 
-A cell is a method on a problem, with all seeds, step sizes and damping values. A job runs several of a
-method's cells, so that its start-up does not count, or at a small scale those of all methods; the digest
-of its content decides whether it is run again.
+A job runs several of a method's cells, so that its start-up does not count, or at a small scale those of
+all methods.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from layerwise.planning.compose import PATH_KEYS, check_option, compose_experiment, options
+from layerwise.planning.drawing import check_figures
 from layerwise.planning.expand import LABEL_KEYS, expand
+from layerwise.planning.jobs import Cell, Job
 from layerwise.planning.overrides import Overrides, read
-from layerwise.planning.sources import code_of
-from layerwise.results.files import canonical, digest_of
+from layerwise.results.files import canonical
 from layerwise.settings.experiment import Experiment, Scale
 from layerwise.settings.method import filled_in
-from layerwise.settings.run import RunSettings, run_settings
+from layerwise.settings.run import run_settings
 from layerwise.settings.validation import ConfigError, nearest, validate
 
 # Cells of a job, unless Snakemake's configuration says otherwise.
 CELLS_PER_JOB = 16
 # The name of jobs that run all methods of an experiment.
 ALL_METHODS = "all"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A method on a problem. ``varied`` holds the keys that the experiment varies, for the tables."""
-
-    problem: str
-    varied: dict[str, Any]
-    settings: RunSettings
-
-
-@dataclass(frozen=True)
-class Job:
-    """Cells that run one after the other; those of a method are next to each other."""
-
-    cells: tuple[Cell, ...]
-
-    @cached_property
-    def methods(self) -> list[dict[str, Any]]:
-        """All that affects its numbers, method by method: a method's cells differ in their tasks alone."""
-        methods: dict[str, dict[str, Any]] = {}
-        for cell in self.cells:
-            name = cell.settings.method.name
-            if name not in methods:
-                shared = cell.settings.model_dump(exclude={"task"})
-                methods[name] = {"settings": shared, "problems": []}
-            task = cell.settings.task.model_dump()
-            own = {"problem": cell.problem, "varied": cell.varied, "task": task}
-            methods[name]["problems"].append(own)
-        return list(methods.values())
-
-    @property
-    def content(self) -> str:
-        """The same as canonical JSON."""
-        return canonical(self.methods)
-
-    @cached_property
-    def digest(self) -> str:
-        """Of its content: another one is another job."""
-        return digest_of(self.methods)
-
-    @property
-    def text(self) -> str:
-        """Its content for its file, with a line for each method's settings and for each problem."""
-        methods = [
-            f'{{"problems":{json_lines(map(canonical, method["problems"]))},'
-            f'"settings":{canonical(method["settings"])}}}'
-            for method in self.methods
-        ]
-        return json_lines(methods) + "\n"
-
-    @cached_property
-    def instances(self) -> tuple[str, ...]:
-        """Canonical JSON of each of the instances that its cells share with others; none where a run
-        draws its own."""
-        found = (cell.settings.task.instance(cell.settings.seeds) for cell in self.cells)
-        return tuple({instance: None for instance in found if instance is not None})
-
-    @cached_property
-    def code(self) -> str:
-        """The digest of the code that it runs: of the task's and the rules' modules, which a run loads by
-        name, and of what they use."""
-        methods = [cell.settings.method for cell in self.cells]
-        rules = {method.rule.split(".")[0] for method in methods if method.rule_file is None}
-        named = {module for cell in self.cells for module in cell.settings.task.modules}
-        name = self.cells[0].settings.task.name
-        return code_of(
-            "layerwise.tasks.run",
-            f"layerwise.tasks.{name}",
-            f"layerwise.settings.tasks.{name}",
-            *sorted(f"layerwise.methods.{rule}" for rule in rules),
-            *sorted(named),
-            files=[method.rule_file for method in methods if method.rule_file is not None],
-        )
 
 
 @dataclass(frozen=True)
@@ -140,11 +65,6 @@ class ExperimentPlan:
             if value is not None and key not in varied
         }
         return self.experiment.described(shared, first.settings.steps, len(first.settings.seeds))
-
-
-def json_lines(entries: Iterable[str]) -> str:
-    """A JSON list of entries, each on a line."""
-    return "[\n" + ",\n".join(entries) + "\n]"
 
 
 def results_label(scale: str, overrides: Sequence[str]) -> str:
@@ -219,9 +139,14 @@ def _plan(name: str, scale: str, overrides: Overrides, everywhere: bool) -> Expe
                 raise
             left_out[method] = str(error)
     present = [method for method in experiment.methods if method in cells]
+    experiment = experiment.model_copy(update={"methods": present})
+    ordered = tuple(cell for row in zip(*cells.values(), strict=True) for cell in row)
+    if ordered:
+        shared = set(LABEL_KEYS).intersection(*problems)
+        check_figures(experiment, [cell.settings for cell in ordered], shared)
     return ExperimentPlan(
-        experiment.model_copy(update={"methods": present}),
-        tuple(cell for row in zip(*cells.values(), strict=True) for cell in row),
+        experiment,
+        ordered,
         base["task"]["name"],
         {method: labels[method] for method in present},
         scaled.jobs_of == "method",

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from layerwise.results.columns import SUMMARISED
+
 VARIANT = ["method", "damping", "lr"]
 CONTRACTION_FLOOR = 1e-9
 
@@ -12,7 +14,7 @@ CONTRACTION_FLOOR = 1e-9
 def summarise(runs: pd.DataFrame, target: float | None) -> pd.DataFrame:
     """One row for each (problem, method, damping, lr, seed): the last recorded metrics and the status.
 
-    Where the runs have them, also of the subspace distance ``steps_to_target``, the first recorded
+    Where the runs have the metrics, also of the subspace distance ``steps_to_target``, the first recorded
     step at which it is <= target (infinity if never), the averages over the steps
     ``mean_subspace_distance`` and ``mean_train_loss``, and ``contraction``, see :func:`_contraction`.
     """
@@ -21,9 +23,14 @@ def summarise(runs: pd.DataFrame, target: float | None) -> pd.DataFrame:
     if "subspace_distance" in runs:
         reached = runs[runs["subspace_distance"] <= target].groupby(keys)["step"].min()
         last["steps_to_target"] = reached.reindex(last.index).astype(float).fillna(np.inf)
-        last["mean_subspace_distance"] = _per_run(runs, "subspace_distance", _mean_over_steps)
-        last["mean_train_loss"] = _per_run(runs, "train_loss", _mean_over_steps)
-        last["contraction"] = _per_run(runs, "outside_norm", _contraction)
+    functions = {
+        "mean_subspace_distance": _mean_over_steps,
+        "mean_train_loss": _mean_over_steps,
+        "contraction": _contraction,
+    }
+    for name, function in functions.items():
+        if SUMMARISED[name] in runs:
+            last[name] = _per_run(runs, SUMMARISED[name], function)
     return last.reset_index()
 
 
