@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from layerwise.tasks.single_step import run_one_step
 
 from layerwise.data.covariance import haar, spectrum
 from layerwise.data.single_index import OneStepProblem
-from layerwise.tasks.single_step import run_one_step
 from layerwise.theory.alignment import predicted_alignment
 from layerwise.theory.one_step import BASES, adam_alignment, true_whitening_alignment
 
