@@ -45,6 +45,22 @@ def mean(name: Name) -> Statistic:
     return statistic
 
 
+def smallest_mean(rows: pd.DataFrame) -> float:
+    """The smallest over the columns of the mean over seeds."""
+    return float(rows.to_numpy(dtype=float).mean(axis=0).min())
+
+
+def mean_of_all(rows: pd.DataFrame) -> float:
+    """The mean over columns and seeds."""
+    return float(rows.to_numpy(dtype=float).mean())
+
+
+def largest_geometric_mean(rows: pd.DataFrame) -> float:
+    """The largest over the columns of the geometric mean over seeds, for rows of ratios."""
+    with np.errstate(divide="ignore"):
+        return float(np.exp(np.log(rows.to_numpy(dtype=float)).mean(axis=0).max()))
+
+
 def share_of_gap(method: Name, low: Name = "sgd", high: Name = "kfac") -> Statistic:
     """How much of the way from one method's mean to another's a third one's goes: 0 at ``low``, 1 at
     ``high``; NaN without a gap."""
