@@ -253,7 +253,9 @@ def worlds():
 def test_a_verdict_follows_its_data(claim, worlds):
     assert judge(claim, worlds[True]).verdict == "reproduced"
     assert judge(claim, worlds[False]).verdict == "not reproduced"
-    assert judge(claim, {}).verdict == "not measured"
+    assert judge(claim, {}).verdict == "not run"
+    without_tables = {experiment: {} for experiment in worlds[True]}
+    assert judge(claim, without_tables).verdict == "not measured"
 
 
 MEASURED = (
@@ -388,7 +390,7 @@ def test_files_hold_every_claim(tmp_path, worlds):
     assert len(rows) == len(CLAIMS) + 2
     assert {line.replace(r"\|", "").count("|") for line in rows} == {9}
     assert f"{len(CLAIMS)} reproduced" in text
-    assert "not measured" in markdown(table({}))
+    assert "not run" in markdown(table({}))
 
 
 def test_the_summary_counts_the_papers_claims_and_names_what_failed(worlds):

@@ -28,6 +28,10 @@ class NotMeasuredError(LookupError):
     """The tables lack what a claim needs, as those of a small scale may."""
 
 
+class NotRunError(NotMeasuredError):
+    """An experiment that a claim reads has no tables at all."""
+
+
 class Bound(NamedTuple):
     """The values that a statistic may take, both ends included."""
 
@@ -39,6 +43,8 @@ class Bound(NamedTuple):
         return self.low <= low and high <= self.high
 
     def __str__(self) -> str:
+        if self == ANY:
+            return "any value"
         if np.isinf(self.high):
             return f"at least {self.low:g}"
         if np.isinf(self.low):
@@ -59,6 +65,9 @@ def at_most(value: float) -> Bound:
 def between(low: float, high: float) -> Bound:
     """A bound on both sides."""
     return Bound(low, high)
+
+
+ANY = Bound(-np.inf, np.inf)  # of a part that is shown and decides nothing
 
 
 class Estimate(NamedTuple):
@@ -110,8 +119,8 @@ class Judgement(NamedTuple):
 
 
 def judge(claim: Claim, results: Results) -> Judgement:
-    """Evaluate a claim on tables. A part that they do not cover is "not measured"; one whose statistic is
-    NaN, since methods diverged, is not reproduced."""
+    """Evaluate a claim on tables. A part that they do not cover is "not measured", and "not run" where the
+    experiment has no tables; one whose statistic is NaN, since methods diverged, is not reproduced."""
     parts = tuple(_judged(part, results) for part in claim.parts)
     return Judgement(max((part.verdict for part in parts), key=VERDICTS.index), parts)
 
@@ -119,6 +128,8 @@ def judge(claim: Claim, results: Results) -> Judgement:
 def _judged(part: Part, results: Results) -> PartJudgement:
     try:
         estimate = part.measure(results)
+    except NotRunError:
+        return PartJudgement(UNKNOWN, "not run")
     except NotMeasuredError:
         return PartJudgement(UNKNOWN, "not measured")
     return PartJudgement(estimate, verdict_on(part, estimate))
