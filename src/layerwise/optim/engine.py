@@ -32,16 +32,19 @@ def keeps_graph() -> bool:
     return torch._C._autograd._get_current_graph_task_keep_graph()
 
 
-def accumulates(parameter: Tensor) -> bool:
-    """Whether this backward pass adds to parameter.grad.
+def accumulator(parameter: Tensor) -> Node:
+    """The node at which a parameter's gradient arrives and is added to .grad."""
+    return get_gradient_edge(parameter).node
+
+
+def runs(accumulator: Node) -> bool:
+    """Whether this backward pass adds to the .grad that the node is of.
 
     It does not where only other gradients are asked for, as by torch.autograd.grad.
     """
-    if not parameter.requires_grad:
-        return False
     try:
-        return torch._C._will_engine_execute_node(get_gradient_edge(parameter).node)
-    except RuntimeError:  # the parameter's gradient is handed out, and not accumulated
+        return torch._C._will_engine_execute_node(accumulator)
+    except RuntimeError:  # the gradient is handed out, and not accumulated
         return False
 
 

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from torch.distributed import ProcessGroup
 from torch.optim import Optimizer
 
+from layerwise.optim.gathering import Gathered
 from layerwise.optim.groups import as_groups, check_groups, with_names, without
 from layerwise.optim.layers import Layer, factor_dtype, find_layers, unwrapped
 from layerwise.optim.options import GATHERING, check_options
-from layerwise.optim.passes import Gathered, Recorder
+from layerwise.optim.passes import Recorder
 from layerwise.optim.plans import Plan, plan, trained
 from layerwise.optim.scaling import GradientScaling
 from layerwise.optim.update import TENSORS
