@@ -27,7 +27,9 @@ def as_groups(model: nn.Module, params: Iterable[Any] | None) -> list[Group]:
             warnings.simplefilter("ignore")  # torch warns of duplicates, which are refused below
             groups = Optimizer(given if isinstance(params, Tensor) else copies, {}).param_groups
     except (TypeError, KeyError, IndexError) as error:
-        raise ValueError(f"params is not in a form of torch.optim: {error}.") from error
+        raise ValueError(
+            f"params is not in a form of torch.optim: {str(error).rstrip('.')}."
+        ) from error
     parameters = [p for group in groups for p in group["params"]]
     if len(set(parameters)) < len(parameters):
         raise ValueError("A parameter is given twice: each belongs in one parameter group, once.")

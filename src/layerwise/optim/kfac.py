@@ -264,8 +264,15 @@ class KFAC(Optimizer):
             if (found := self._recorder.gathered.get(layer)) is not None and found.current
         }
         problems = []
-        for layer in stepped:
-            problem = self._problem(layer, gathered.get(layer), group_of, scaling)
+        for layer in self._layers:
+            problem = None
+            if not layer.intact:
+                problem = (
+                    "was pruned, reparametrised or given other parameters after KFAC was made: "
+                    "make KFAC anew"
+                )
+            elif layer in stepped:
+                problem = self._problem(layer, gathered.get(layer), group_of, scaling)
             if problem is not None:
                 problems.append(f"Layer '{layer.name}' {problem}.")
         if self._other is None and any(p.grad is not None for p in self._rest):
@@ -300,11 +307,6 @@ class KFAC(Optimizer):
     ) -> str | None:
         """Why the layer's step would be wrong, as the end of a sentence."""
         state, options = self.state.get(layer.held[0], {}), group_of[layer.held[0]]
-        if not layer.intact:
-            return (
-                "was pruned, reparametrised or given other parameters after KFAC was made: make "
-                "KFAC anew"
-            )
         if gathered is None:
             step = state.get("step", 0)
             undue = step % options["update_interval"] or self._undue.get(layer) == step

@@ -111,7 +111,7 @@ def find_layers(
         modules = owners[weight]
         beside = bias is None or len(owners[bias]) == len(modules)
         if own and beside and all(is_layer(m, weight, bias) for m in modules):
-            layers[weight] = Layer(prefix, modules, weight, bias, own)
+            layers[weight] = Layer(prefix or type(module).__name__, modules, weight, bias, own)
     taken = {p for layer in layers.values() for p in layer.held}
     return list(layers.values()), [p for p in held if p not in taken]
 

@@ -10,7 +10,7 @@ are kept once .grad is added to, for as long as that gradient is there.
 
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from functools import partial
 from typing import Any
 
@@ -74,10 +74,7 @@ class Recorder:
             return
         if not torch.is_grad_enabled() or torch.compiler.is_exporting() or torch.jit.is_tracing():
             return
-        if torch.compiler.is_compiling():
-            self._note_uncompiled(module, args, kwargs, output)
-        else:
-            self._note(module, args, kwargs, output)
+        self._note_uncompiled(module, args, kwargs, output)
 
     def _note(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         layer = self._layer_of.get(module)
@@ -87,9 +84,10 @@ class Recorder:
             self._note_output(output)
 
     def _note_output(self, output: Any) -> None:
+        fields = vars(output) if is_dataclass(output) else output
         tensors = [
             leaf
-            for leaf in tree_leaves(output)
+            for leaf in tree_leaves(fields)
             if isinstance(leaf, Tensor)
             and leaf.grad_fn is not None
             and not engine.transformed(leaf)
