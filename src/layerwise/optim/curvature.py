@@ -33,7 +33,7 @@ def hessian_roots(loss: str, sampled: bool, outputs: Tensor, gradient: Tensor) -
     check_cross_entropy(outputs, gradient)
     log_p = functional.log_softmax(outputs.flatten(end_dim=-2).to(root_dtype(outputs)), dim=1)
     counted = gradient.flatten(end_dim=-2).ne(0).any(dim=1, keepdim=True)
-    weight = (counted * (len(outputs) / counted.sum())).sqrt()  # 1 / sqrt(positions)
+    weight = (counted.to(log_p) * len(outputs) / counted.sum()).sqrt()  # 1 / sqrt(positions)
     p, classes = log_p.exp(), outputs.shape[-1]
     if sampled:
         drawn = functional.one_hot(torch.multinomial(p, 1)[:, 0], classes)
