@@ -1,4 +1,4 @@
-"""A data-parallel worker: `python optim_worker.py RANK FILE OUT CASE`. Imported by no test."""
+"""A data-parallel worker: `python optim_worker.py RANK FILE OUT`. Imported by no test."""
 
 import sys
 
@@ -52,19 +52,21 @@ def drop_gradient(rank, model):
         model[2].weight.grad = model[2].bias.grad = None
 
 
-def main(rank, file, out, case):
+def main(rank, file, out):
     torch.set_num_threads(1)
     distributed.init_process_group(
         "gloo", init_method=f"file://{file}", rank=rank, world_size=WORKERS
     )
     grouped = lambda m: KFAC(m, 0.1, process_group=distributed.group.WORLD)  # noqa: E731
     results = {
-        "views": lambda: train(rank, "gauss_newton", True),
-        "no group": lambda: refused(rank, lambda m: KFAC(m, 0.1), lambda *_: None),
-        "one refuses": lambda: refused(rank, grouped, replace_gradient),
-        "one has none": lambda: refused(rank, grouped, drop_gradient),
+        "gauss_newton": train(rank, "gauss_newton", False),
+        "empirical": train(rank, "empirical", False),
+        "views": train(rank, "gauss_newton", True),
+        "no group": refused(rank, lambda m: KFAC(m, 0.1), lambda *_: None),
+        "one refuses": refused(rank, grouped, replace_gradient),
+        "one has none": refused(rank, grouped, drop_gradient),
     }
-    torch.save(results[case]() if case in results else train(rank, case, False), f"{out}.{rank}")
+    torch.save(results, f"{out}.{rank}")
     distributed.destroy_process_group()
 
 

@@ -4,6 +4,7 @@ import copy
 import gc
 import io
 import pickle
+import re
 import sys
 import threading
 import warnings
@@ -103,9 +104,6 @@ def test_a_copied_pair_trains_on(duplicate):
         for pair in pairs:
             take_step(*pair, batch(t))
     assert all_equal(*(parameters_of(model) for model, _ in pairs))
-    assert not all_equal(
-        parameters_of(model), parameters_of(deep_net())[:0] or [p * 0 for p in model.parameters()]
-    )
 
 
 def test_an_optimiser_is_freed_with_its_model():
@@ -146,7 +144,8 @@ def test_exports_are_those_of_a_plain_model(way):
     assert torch.equal(exported(x), model(x))
     plain = deep_net()
     plain.load_state_dict(model.state_dict())
-    assert str(exported.graph) == str(way(plain, x).graph)
+    graphs = [re.sub(r"___torch_mangle_\d+\.", "", str(e.graph)) for e in (exported, way(plain, x))]
+    assert graphs[0] == graphs[1]
 
 
 # Transforms and compilers

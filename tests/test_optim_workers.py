@@ -16,14 +16,14 @@ from optim_worker import STEPS, WORKERS
 WORKER = Path(__file__).with_name("optim_worker.py")
 
 
-def results_of(case, tmp_path):
-    """What the workers return, in order of rank."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(WORKER)]
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """What the workers return, in order of rank: a dictionary by case."""
+    folder = tmp_path_factory.mktemp("workers")
     workers = [
         subprocess.Popen(
-            [*command, str(rank), str(tmp_path / "meet"), str(tmp_path / "out"), case],
-            env=environment,
+            [sys.executable, str(WORKER), str(rank), str(folder / "meet"), str(folder / "out")],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -32,18 +32,18 @@ def results_of(case, tmp_path):
     for worker in workers:
         _, said = worker.communicate(timeout=120)
         assert worker.returncode == 0, said
-    return [torch.load(tmp_path / f"out.{rank}") for rank in range(WORKERS)]
+    return [torch.load(folder / f"out.{rank}") for rank in range(WORKERS)]
 
 
 @pytest.mark.parametrize("case", ["gauss_newton", "empirical", "views"])
-def test_workers_take_the_steps_of_one(case, tmp_path):
+def test_workers_take_the_steps_of_one(case, results):
     """Also where gradients are views of the buckets that are reduced."""
     model = deep_net()
     kind = "gauss_newton" if case == "views" else case
     optimizer = KFAC(model, 0.1, precondition_outputs=kind, factor_decay=0.5)
     for t in range(STEPS):
         take_step(model, optimizer, batch(t))
-    for weights in results_of(case, tmp_path):
+    for weights in results_of(case, results):
         for a, b in zip(weights, parameters_of(model), strict=True):
             assert_close(a, b)
 
@@ -59,8 +59,10 @@ def test_workers_take_the_steps_of_one(case, tmp_path):
         ("one has none", ["A layer has a gradient on some workers and not on others"] * 2),
     ],
 )
-def test_a_step_is_refused_by_all_workers_or_none(case, sentences, tmp_path):
+def test_a_step_is_refused_by_all_workers_or_none(case, sentences, results):
     """A worker that went on alone would wait for the others for ever."""
-    for (said, moved), sentence in zip(results_of(case, tmp_path), sentences, strict=True):
+    for (said, moved), sentence in zip(
+        (result[case] for result in results), sentences, strict=True
+    ):
         assert said.startswith(sentence)
         assert not moved
