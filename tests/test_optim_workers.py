@@ -43,7 +43,7 @@ def test_workers_take_the_steps_of_one(case, results):
     optimizer = KFAC(model, 0.1, precondition_outputs=kind, factor_decay=0.5)
     for t in range(STEPS):
         take_step(model, optimizer, batch(t))
-    for weights in results_of(case, results):
+    for weights in (result[case] for result in results):
         for a, b in zip(weights, parameters_of(model), strict=True):
             assert_close(a, b)
 
