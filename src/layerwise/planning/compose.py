@@ -139,8 +139,9 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
 
 def register_methods(overrides: Sequence[str]) -> None:
     """Make the methods of the folders that overrides name known to Hydra. Raises ConfigError."""
-    for name, path in method_files(_methods_from(overrides)).items():
-        ConfigStore.instance().store(group="method", name=name, node=load_method(path))
+    shipped, every = method_files(), method_files(_methods_from(overrides))
+    for name in every.keys() - shipped.keys():
+        ConfigStore.instance().store(group="method", name=name, node=load_method(every[name]))
 
 
 def _methods_from(overrides: Sequence[str]) -> tuple[str, ...]:
