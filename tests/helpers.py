@@ -18,7 +18,7 @@ from layerwise.planning.compose import compose_config, settings_of
 from layerwise.planning.plan import ExperimentPlan, plan
 from layerwise.settings.method import MethodSettings
 from layerwise.settings.run import RunSettings
-from layerwise.settings.tasks.linear_representation import LinearProblem
+from layerwise.settings.tasks.linear_representation import LinearProblem, LinearTask
 from layerwise.settings.tasks.single_index import SingleIndexTask
 from layerwise.tasks.linear_representation import simulate
 
@@ -56,6 +56,15 @@ SINGLE_INDEX = {
     "n_test": 50,
     "metrics": ["train_loss", "alignment", "validation_error", "test_error", "network_error"],
 }
+# What a linear run measures, and its table's columns.
+METRICS = list(LinearTask.measures)
+RUN_COLUMNS = [
+    *("method", "rule", "network", "damping", "lr", "seed", "step"),
+    *LinearProblem.model_fields,
+    *("inputs", "batch_size", "noise", "n_transfer"),
+    *METRICS,
+    *("status", "diverged_at", "eigenvalue_min"),
+]
 PROBLEM = {
     "d_x": 6,
     "d_y": 4,

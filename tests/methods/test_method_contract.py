@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from helpers import (
+    METRICS,
+    RUN_COLUMNS,
     Stepper,
     Weights,
     assert_close,
@@ -18,17 +20,8 @@ from helpers import (
 )
 from layerwise.data.moments import Moments
 from layerwise.planning.compose import options
-from layerwise.settings.tasks.linear_representation import LinearProblem, LinearTask
 from textbook import Textbook, batch_loss, forwards
 
-METRICS = list(LinearTask.measures)
-COLUMNS = [
-    *("method", "rule", "network", "damping", "lr", "seed", "step"),
-    *LinearProblem.model_fields,
-    *("inputs", "batch_size", "noise", "n_transfer"),
-    *METRICS,
-    *("status", "diverged_at", "eigenvalue_min"),
-]
 # These stay bounded at any step size: they orthonormalise the features and refit the head.
 BOUNDED = {"amgd", "dfw"}
 # What these methods make of their input is decided by rounding where it is singular. SOAP takes all
@@ -173,7 +166,7 @@ def test_a_diverging_step_size_does_not_disturb_its_neighbour(method):
 def test_a_table_tells_divergence_from_results(method):
     """Rows are ok with every metric, or diverged, from diverged_at on, with none."""
     table = run(method, "method.lr=[0.1,1e9]")
-    assert list(table.columns) == COLUMNS
+    assert list(table.columns) == RUN_COLUMNS
     assert set(table.method) == {method}
     ok = table.status == "ok"
     assert ok.any()

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers import RUN_COLUMNS
 from layerwise.results.aggregate import aggregate
 from layerwise.results.selection import (
     bands,
@@ -14,7 +15,7 @@ from layerwise.results.selection import (
     select,
     summarise,
 )
-from layerwise.results.tables import RUN_COLUMNS, read_table, write_table
+from layerwise.results.tables import read_table, write_table
 
 STEPS = [0, 1, 2, 4]
 

@@ -5,16 +5,13 @@ import pandas as pd
 import pytest
 import torch
 
-from helpers import run, small_settings
+from helpers import METRICS, run, small_settings
 from layerwise.data.batches import RawBatches
 from layerwise.data.instances import draw
 from layerwise.data.population import populations
 from layerwise.results.selection import chosen_runs, score_variants, select, summarise
-from layerwise.settings.tasks.linear_representation import LinearTask
 from layerwise.tasks.loop import WEIGHT_BOUND, record_steps
 from textbook import forwards, gradients
-
-METRICS = list(LinearTask.measures)
 
 
 @pytest.mark.parametrize(

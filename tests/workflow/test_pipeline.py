@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from checkout import OVERRIDES, Checkout, only
-from layerwise.results.tables import RUN_COLUMNS
+from helpers import RUN_COLUMNS
 
 
 @pytest.fixture(scope="module")
