@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import METRICS
 from layerwise.planning.compose import GROUPS, compose_config, options, paths_of, settings_of
 from layerwise.planning.plan import ExperimentPlan, plan, results_label
 from layerwise.results.tables import read_table
@@ -286,4 +285,4 @@ def test_accepted_overrides_run(folder, seed):
     run_cell(settings, None, folder / "run.parquet")
     table = pd.read_parquet(folder / "run.parquet")
     ok = table["status"] == "ok"
-    assert np.isfinite(table.loc[ok, METRICS].to_numpy(dtype=float)).all()
+    assert np.isfinite(table.loc[ok, settings.task.metrics].to_numpy(dtype=float)).all()

@@ -176,9 +176,15 @@ def _check_options(overrides: Sequence[str]) -> None:
     refuse_resolvers(overrides)
     folders = _methods_from(overrides)
     for override in overrides:
-        match = re.fullmatch(r"\+*(\w+)(?:@[\w.]+)?=(\w+)", override)
+        match = re.fullmatch(r"\+*(\w+)(?:@[\w.]+)?=(.*)", override, re.DOTALL)
         if match and match[1] in GROUPS:
-            check_option(match[1], match[2], folders)
+            # Of a list Hydra takes the last that it meets for each key, without a word.
+            if not re.fullmatch(r"""(["']?)\w+\1""", match[2]):
+                raise ConfigError(
+                    f"{match[1]} = {match[2]} is not allowed: allowed is one name, as in "
+                    f"{match[1]}={options(match[1], folders)[0]}"
+                )
+            check_option(match[1], match[2].strip("\"'"), folders)
 
 
 def _below(config: DictConfig, key: str) -> str | None:

@@ -7,7 +7,7 @@ all methods.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_origin
 
 from layerwise.planning.compose import PATH_KEYS, check_option, compose_experiment, options
 from layerwise.planning.drawing import check_figures
@@ -18,6 +18,7 @@ from layerwise.results.files import canonical
 from layerwise.settings.experiment import Experiment, Scale
 from layerwise.settings.method import filled_in
 from layerwise.settings.run import run_settings
+from layerwise.settings.tasks import TASKS
 from layerwise.settings.validation import ConfigError, nearest, validate
 
 # Cells of a job, unless Snakemake's configuration says otherwise.
@@ -125,7 +126,12 @@ def _plan(name: str, scale: str, overrides: Overrides, everywhere: bool) -> Expe
         methods[method] = filled_in(methods[method], base["task"])
         if isinstance(lr := methods[method]["lr"], list) and f"methods.{method}.lr" not in changed:
             methods[method]["lr"] = scaled.thinned(lr, scaled.lr_points)
-    replaced = {key: value for key, value in base["task"].items() if f"task.{key}" in changed}
+    # A key that is a list in itself, such as metrics, is no axis.
+    replaced = {
+        key: value
+        for key, value in base["task"].items()
+        if f"task.{key}" in changed and key not in _list_keys(str(base["task"]["name"]))
+    }
     problems = expand(experiment.problems, scaled, replaced)
     cells: dict[str, list[Cell]] = {}
     left_out: dict[str, str] = {}
@@ -152,6 +158,12 @@ def _plan(name: str, scale: str, overrides: Overrides, everywhere: bool) -> Expe
         scaled.jobs_of == "method",
         left_out,
     )
+
+
+def _list_keys(task: str) -> set[str]:
+    """The keys of a task whose values are lists; none of an unknown one, refused with the runs."""
+    fields = TASKS[task].model_fields if task in TASKS else {}
+    return {key for key, field in fields.items() if get_origin(field.annotation) is list}
 
 
 def _label(method: dict[str, Any]) -> str:
