@@ -26,7 +26,7 @@ def norms(task: LinearTask, lr: float, steps: int, n: int | None = None) -> np.n
 @pytest.mark.parametrize("lr", [0.02, 0.1])
 def test_the_sum_over_modes_is_exact_at_a_frozen_head(kappa_x, kappa_f, lr):
     task = linear_task(3, kappa_x, kappa_f, d=30, d_y=6, k=4)
-    steps = np.arange(0, 301, 20)
+    steps = np.arange(0, 301, 15)  # odd ones too: factors may be negative
     np.testing.assert_allclose(sgd_norm(steps, lr, task), norms(task, lr, 300)[steps], rtol=1e-8)
 
 

@@ -16,6 +16,11 @@ def rms_error(rows: pd.DataFrame) -> float:
     return float(np.sqrt(np.mean(rows.to_numpy(dtype=float).mean(axis=0) ** 2)))
 
 
+def largest_error(rows: pd.DataFrame) -> float:
+    """Largest over settings of |mean error over seeds|."""
+    return float(np.abs(rows.to_numpy(dtype=float).mean(axis=0)).max())
+
+
 def fall_of_rms_error(small: Hashable, large: Hashable) -> Statistic:
     """The root mean square error at one size less that at another: columns (size, setting)."""
 

@@ -56,9 +56,13 @@ def mean_of_all(rows: pd.DataFrame) -> float:
 
 
 def largest_geometric_mean(rows: pd.DataFrame) -> float:
-    """The largest over the columns of the geometric mean over seeds, for rows of ratios."""
+    """The largest over the columns of the geometric mean over seeds, for rows of ratios; NaN where one is
+    not finite, as of runs that diverged."""
+    ratios = rows.to_numpy(dtype=float)
+    if not np.isfinite(ratios).all():
+        return float(np.nan)
     with np.errstate(divide="ignore"):
-        return float(np.exp(np.log(rows.to_numpy(dtype=float)).mean(axis=0).max()))
+        return float(np.exp(np.log(ratios).mean(axis=0).max()))
 
 
 def share_of_gap(method: Name, low: Name = "sgd", high: Name = "kfac") -> Statistic:

@@ -1,7 +1,5 @@
 """The rows that the study's claims are judged on: a row a seed, columns named by what they hold."""
 
-from collections.abc import Hashable
-
 import numpy as np
 import pandas as pd
 
@@ -54,7 +52,7 @@ def late_iterations(method: str, lr: float) -> Values:
         kept = [np.isclose(wide.columns, value, rtol=0.06) for value in (1, np.sqrt(10), 10)]
         if not all(one.any() for one in kept):
             raise NotMeasuredError("kappa_f = 1, sqrt(10), 10")
-        return wide.loc[:, np.any(kept, axis=0)]
+        return pd.DataFrame(wide.loc[:, np.any(kept, axis=0)])
 
     return values
 
@@ -97,6 +95,13 @@ def contraction_ratios(method: str, **where: float) -> Values:
         return by_seed(table.assign(ratio=ratio), "ratio", ["kappa_x", "kappa_f", "lr"])
 
     return values
+
+
+def contraction_errors(results: Results) -> pd.DataFrame:
+    """KFAC's contraction less 1 - eta, for each problem and step size."""
+    table = rows_of(table_of(results, "contraction", "summary"), method="kfac")
+    error = table[of.CONTRACTION] - (1 - table["lr"])
+    return by_seed(table.assign(error=error), "error", ["kappa_x", "kappa_f", "lr"])
 
 
 def alignment_errors(results: Results) -> pd.DataFrame:
@@ -143,13 +148,13 @@ def biases(method: str, kappa_x: float) -> Values:
 
 
 def metric_of_selected(
-    experiment: str, metric: str, columns: Hashable | list[str], **where: object
+    experiment: str, metric: str, columns: str | list[str], **where: object
 ) -> Values:
     """A metric of the selected choices: columns by one or more settings."""
 
     def values(results: Results) -> pd.DataFrame:
         table = rows_of(selected(results, experiment), **where)
-        return by_seed(table, metric, columns if isinstance(columns, list) else str(columns))
+        return by_seed(table, metric, columns)
 
     return values
 
@@ -175,7 +180,7 @@ def distances_over_step_sizes(results: Results) -> pd.DataFrame:
 
 
 def shares_of_choices(bound: float) -> Values:
-    """The share of (step size, damping, batch size) that end within a distance: a column for each method."""
+    """The share of step sizes, dampings and batch sizes that end within a distance: a column a method."""
 
     def values(results: Results) -> pd.DataFrame:
         return shares_within(table_of(results, "second_order", "summary"), of.DISTANCE, bound)
@@ -193,8 +198,12 @@ def floors_over_theory(results: Results) -> pd.DataFrame:
     return by_seed(table.assign(ratio=ratio), "ratio", "batch_size")
 
 
-def matched_ratios(results: Results) -> pd.DataFrame:
-    """With batch-norm over without, at equal training loss: columns (method, metric)."""
-    table = table_of(results, "batch_norm", "matched")
-    metrics = ["excess_loss_ratio", "transfer_loss_ratio"]
-    return pd.concat({name: by_seed(table, name, "method") for name in metrics}, axis=1)
+def matched_ratios(metric: str) -> Values:
+    """With batch-norm over without, at equal training loss: a column for each variant, NaN for a seed in
+    which the losses never meet."""
+
+    def values(results: Results) -> pd.DataFrame:
+        table = table_of(results, "batch_norm", "matched")
+        return table.pivot(index="seed", columns="method", values=metric)
+
+    return values
