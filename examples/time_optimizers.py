@@ -45,7 +45,11 @@ class Encoder(nn.Module):
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "MLP": (
         lambda: nn.Sequential(
-            nn.Linear(WIDTH, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, CLASSES)
+            nn.Linear(WIDTH, 256),
+            nn.ReLU(),
+            nn.Linear(256, 256),
+            nn.ReLU(),
+            nn.Linear(256, CLASSES),
         ),
         (WIDTH,),
     ),
@@ -144,7 +148,9 @@ def state_size(optimizer: torch.optim.Optimizer | None, model: nn.Module) -> flo
     """Bytes of the state's tensors, in multiples of the parameters'; nan if it is not to be seen."""
     if not optimizer or not optimizer.state:
         return float("nan")
-    tensors = [v for state in optimizer.state.values() for v in state.values() if torch.is_tensor(v)]
+    tensors = [
+        v for state in optimizer.state.values() for v in state.values() if torch.is_tensor(v)
+    ]
     parameters = sum(p.nbytes for p in model.parameters())
     return sum(tensor.nbytes for tensor in tensors) / parameters
 
