@@ -393,6 +393,22 @@ def test_a_loss_that_is_not_cross_entropy_is_told_from_one():
         take_step(model, optimizer, (x, batch()[1]))
 
 
+@pytest.mark.parametrize("scale", [0.1, 10.0, 1000.0])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_cross_entropy_is_known_however_sure_the_model_is(dtype, smoothing, scale):
+    """At large logits the gradients are the rounding of probabilities near one."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(D_X, 4), nn.Linear(4, 10)).to(dtype)
+    model[1].weight.data *= scale
+    x = random(N, D_X, seed=0).to(dtype)
+    y = model(x).argmax(dim=1)  # right wherever it is sure
+    optimizer = KFAC(model, 0.0, loss="cross_entropy", precondition_outputs="sampled", damping=1.0)
+    loss = lambda f, y: nn.functional.cross_entropy(f, y, label_smoothing=smoothing)  # noqa: E731
+    take_step(model, optimizer, (x, y), loss)
+    assert optimizer.state[model[0].weight].get("step", 0) == bool(model[0].weight.grad.any())
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_outputs_in_a_container_are_outputs(kind):
     """One tensor in a dictionary, beside a loss that the model computes itself."""

@@ -40,7 +40,7 @@ class Pending:
         if self.refusal is not None:
             return None
         sharing = self.options["sharing"]
-        rows, inputs = input_gram(self.inputs, sharing)
+        rows, inputs = input_gram(self.inputs, sharing, self.layer.holds_bias)
         outputs = self.outputs
         if self.options["precondition_outputs"] == "empirical":
             outputs = output_gram(self.gradients, sharing)

@@ -47,14 +47,10 @@ class Layer:
         return first, self.width + any(p is self.bias for p in parameters)
 
     def input_rows(self, module: nn.Module, inputs: Tensor) -> Tensor:
-        """Inputs as (samples, positions, d_in), plus one where the bias is held."""
+        """Inputs as (samples, positions, d_in)."""
         if isinstance(module, nn.Conv1d | nn.Conv2d):
-            rows = patches(module, inputs)
-        else:
-            rows = inputs.reshape(len(inputs), -1, inputs.shape[-1])
-        if not self.holds_bias:
-            return rows
-        return torch.cat([rows, rows.new_ones(*rows.shape[:2], 1)], dim=2)
+            return patches(module, inputs)
+        return inputs.reshape(len(inputs), -1, inputs.shape[-1])
 
     def output_rows(self, module: nn.Module, outputs: Tensor) -> Tensor:
         """Outputs, or gradients by them, as (samples, positions, d_out)."""

@@ -43,23 +43,34 @@ class Sums:
         return Sums(self.samples, self.rows, self.inputs, outputs)
 
 
-def input_gram(calls: list[Tensor], sharing: str) -> tuple[int, Tensor]:
-    """Rows, and the sum of a a^T over them, for inputs (samples, positions, d_in) of each call."""
-    if sharing == "expand":
-        rows = torch.cat([a.flatten(end_dim=1) for a in calls])
-    else:
+def input_gram(calls: list[Tensor], sharing: str, with_one: bool) -> tuple[int, Tensor]:
+    """Rows, and the sum of a a^T over them, for inputs (samples, positions, d_in) of each call.
+
+    ``with_one`` appends a one to each a, for a bias.
+    """
+    if sharing == "reduce":
         positions = sum(a.shape[1] for a in calls)
-        rows = sum_over_positions(calls) / positions
-    return len(rows), rows.mT @ rows
+        calls = [sum_over_positions(calls)[:, None] / positions]
+    rows = [a.flatten(end_dim=1) for a in calls]
+    count, gram = sum(len(a) for a in rows), sum_of_grams(rows)
+    if with_one:
+        total = torch.stack([a.sum(dim=0) for a in rows]).sum(dim=0)
+        beside = torch.cat([total, total.new_full((1,), count)])
+        gram = torch.cat([torch.cat([gram, total[None]]), beside[:, None]], dim=1)
+    return count, gram
 
 
 def output_gram(calls: list[Tensor], sharing: str) -> Tensor:
     """The sum of g g^T for gradients g (samples, positions, d_out) by the outputs of each call."""
-    if sharing == "expand":
-        rows = torch.cat([g.flatten(end_dim=1) for g in calls])
-    else:
-        rows = sum_over_positions(calls)
-    return rows.mT @ rows
+    if sharing == "reduce":
+        return sum_of_grams([sum_over_positions(calls)])
+    return sum_of_grams([g.flatten(end_dim=1) for g in calls])
+
+
+def sum_of_grams(rows: list[Tensor]) -> Tensor:
+    """The sum of A^T A."""
+    first, *others = (a.mT @ a for a in rows)
+    return sum(others, first)
 
 
 def sum_over_positions(calls: list[Tensor]) -> Tensor:
