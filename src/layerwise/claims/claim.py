@@ -76,33 +76,46 @@ class Judgement(NamedTuple):
     high: float
     seeds: int
     verdict: str
+    rows: pd.DataFrame = pd.DataFrame()  # the numbers by seed
+    resamples: np.ndarray = np.empty(0)  # the statistic over each resample of the seeds
 
 
 def judge(claim: Claim, results: Results) -> Judgement:
     """Evaluate a claim on tables. A claim that they do not cover is "not measured"; one whose statistic is
     NaN, since methods diverged, is not reproduced."""
     try:
-        rows = claim.values(results).to_numpy(dtype=float)
+        table = claim.values(results)
     except NotMeasuredError:
         return Judgement(np.nan, np.nan, np.nan, 0, "not measured")
+    rows = table.to_numpy(dtype=float)
     with np.errstate(invalid="ignore"):  # of runs that diverged, infinity less infinity
         value = claim.statistic(rows)
-        low, high = bootstrap(rows, claim.statistic)
+        drawn = resampled(rows, claim.statistic)
+    low, high = interval(drawn)
     if claim.threshold.met_by(low, high):
         verdict = "reproduced"
     elif claim.partly.met_by(low, high):
         verdict = "partly"
     else:
         verdict = "not reproduced"
-    return Judgement(value, low, high, len(rows), verdict)
+    return Judgement(value, low, high, len(rows), verdict, table, drawn)
 
 
 def bootstrap(rows: np.ndarray, statistic: Callable[[np.ndarray], float]) -> tuple[float, float]:
-    """Percentile interval of a statistic over resamples of the seeds (rows). Infinite values are
-    ordered like any others, so quantiles are not interpolated."""
+    """Percentile interval of a statistic over resamples of the seeds (rows)."""
+    return interval(resampled(rows, statistic))
+
+
+def resampled(rows: np.ndarray, statistic: Callable[[np.ndarray], float]) -> np.ndarray:
+    """A statistic over each of RESAMPLES resamples of the seeds (rows)."""
     rng = generator("claims bootstrap", 0)
     picks = rng.integers(0, len(rows), size=(RESAMPLES, len(rows)))
-    drawn = np.array([statistic(rows[pick]) for pick in picks])
+    return np.array([statistic(rows[pick]) for pick in picks])
+
+
+def interval(drawn: np.ndarray) -> tuple[float, float]:
+    """Percentile interval of resampled values. Infinite ones are ordered like any others, so quantiles
+    are not interpolated."""
     tail = (1 - COVERAGE) / 2
     low = np.quantile(drawn, tail, method="lower")
     return float(low), float(np.quantile(drawn, 1 - tail, method="higher"))
