@@ -37,6 +37,18 @@ class Problems:
     places: list[list[int]]
     fixed: dict[str, float | str]
 
+    @property
+    def words(self) -> dict[str, str]:
+        """Each problem's settings, by its name."""
+        return {
+            name: ", ".join(
+                f"{axis.label} = {axis.labels[at]}"
+                for axis, at in zip(self.axes, place, strict=True)
+            )
+            or "the only problem"
+            for name, place in zip(self.names, self.places, strict=True)
+        }
+
 
 def metric_columns(table: pd.DataFrame) -> list[str]:
     """The measured columns with a value, described ones first; of others those that are no settings."""
