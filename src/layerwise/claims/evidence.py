@@ -17,11 +17,10 @@ def evidence(judgements: Sequence[tuple[Claim, Judgement]]) -> dict[str, pd.Data
     """The tables, by TABLES."""
     rows, resamples, seeds = [], [], []
     for claim, judged in judgements:
-        key = {"claim": claim.name, "part": 0}
-        rows.append(key | _row(claim, judged))
+        rows.append({"claim": claim.name, "part": 0, **_row(claim, judged)})
         drawn = pd.DataFrame({"value": judged.resamples})
-        resamples.append(drawn.assign(**key, resample=drawn.index))
-        seeds.append(_by_seed(judged.rows).assign(**key))
+        resamples.append(drawn.assign(claim=claim.name, part=0, resample=drawn.index))
+        seeds.append(_by_seed(judged.rows).assign(claim=claim.name, part=0))
     contents = (pd.DataFrame(rows), pd.concat(resamples), pd.concat(seeds))
     return {
         name: content.reset_index(drop=True) for name, content in zip(TABLES, contents, strict=True)

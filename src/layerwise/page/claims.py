@@ -115,17 +115,17 @@ def forest(claims: list[Judged], folder: Folder) -> str:
 def details(folder: Folder) -> str:
     """JSON for the browser: the histogram of each part's resamples with its bounds, and the numbers by
     seed."""
-    if not folder.claims:
-        return "{}"
-    resamples = dict(list(folder.claims["_resamples"].groupby(["claim", "part"])))
-    seeds = dict(list(folder.claims["_seeds"].groupby("claim")))
     content = {}
     for claim in judged_claims(folder):
+        resamples, seeds = (
+            table[table["claim"] == claim.name]
+            for table in (folder.claims["_resamples"], folder.claims["_seeds"])
+        )
         pictures = []
         for row, part in zip(claim.rows, claim.parts, strict=True):
-            drawn = resamples.get((claim.name, row["part"]), pd.DataFrame({"value": []}))
-            pictures.append(_picture(part, drawn["value"].to_numpy(dtype=float)))
-        content[claim.name] = {"parts": pictures, "seeds": _wide(seeds.get(claim.name))}
+            drawn = resamples.loc[resamples["part"] == row["part"], "value"]
+            pictures.append(_picture(part, drawn.to_numpy(dtype=float)))
+        content[claim.name] = {"parts": pictures, "seeds": _wide(seeds)}
     return json.dumps(content, ensure_ascii=False)
 
 
@@ -133,16 +133,14 @@ def _picture(part: Part, drawn: np.ndarray) -> dict[str, Any]:
     """What the browser draws of a part: only finite numbers."""
     finite = drawn[np.isfinite(drawn)]
     log = any(side.log for side in part.sides) and bool((finite > 0).all())
-    counted, edges = (
-        np.histogram(np.log10(finite) if log else finite, BINS) if finite.size else ([], [])
-    )
-    edges = 10.0 ** np.asarray(edges) if log else np.asarray(edges)
+    counts, edges = np.histogram(np.log10(finite) if log else finite, BINS)
+    edges = 10.0**edges if log else edges
     known = {"value": part.value, "low": part.low, "high": part.high}
     return {
         "quantity": part.quantity,
         "log": log,
-        "counts": [int(count) for count in counted],
-        "edges": [float(f"{edge:.6g}") for edge in edges],
+        "counts": counts.tolist() if finite.size else [],
+        "edges": [float(f"{edge:.6g}") for edge in edges] if finite.size else [],
         "lost": int(drawn.size - finite.size),
         "resamples": int(drawn.size),
         "sides": [
@@ -152,13 +150,14 @@ def _picture(part: Part, drawn: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _wide(seeds: pd.DataFrame | None) -> str:
+def _wide(seeds: pd.DataFrame) -> str:
     """Numbers by seed as CSV."""
-    if seeds is None or seeds.empty:
+    if seeds.empty:
         return ""
     wide = seeds.pivot(index="seed", columns=["part", "column", "name"], values="value")
-    wide.columns = pd.Index([name for _, _, name in wide.columns])
-    return wide.to_csv(float_format="%.6g", na_rep="nan")
+    return wide.set_axis(wide.columns.get_level_values("name"), axis=1).to_csv(
+        float_format="%.6g", na_rep="nan"
+    )
 
 
 def _row(claim: Judged) -> str:

@@ -85,7 +85,8 @@ def _pair(one: Judged, two: Judged) -> str:
     parts = [part for pair in zip(one.parts, two.parts, strict=False) for part in pair]
     verdicts = [word for pair in zip(one.verdicts, two.verdicts, strict=False) for word in pair]
     values = "".join(
-        f"<div><b>{number(part.value)}</b> <span>[{number(part.low, 2)}, {number(part.high, 2)}]</span></div>"
+        f"<div><b>{number(part.value)}</b> "
+        f"<span>[{number(part.low, 2)}, {number(part.high, 2)}]</span></div>"
         for part in parts
     )
     changed = " changed" if one.verdict != two.verdict else ""
@@ -126,7 +127,7 @@ def _moved(one: Folder, two: Folder) -> str:
     )
 
 
-def _scores(one: Folder, two: Folder, name: str) -> list[dict[str, Any]]:
+def _scores(one: Folder, two: Folder, name: str) -> list[dict[Any, Any]]:
     if name not in two.selections:
         return []
     tables = [
@@ -135,8 +136,8 @@ def _scores(one: Folder, two: Folder, name: str) -> list[dict[str, Any]]:
         )
         for folder in (one, two)
     ]
-    both = pd.merge(*tables, on=["words", "method"], suffixes=("_one", "_two"))
-    rows = []
+    both = tables[0].merge(tables[1], on=["words", "method"], suffixes=("_one", "_two"))
+    rows: list[dict[Any, Any]] = []
     for row in both.to_dict("records"):
         first, second = row["score_one"], row["score_two"]
         finite = math.isfinite(first) and math.isfinite(second) and first > 0 and second > 0

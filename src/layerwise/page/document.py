@@ -37,6 +37,7 @@ PROGRAM = (
 )
 # Before anything is shown: what needs scripts is there, and views are shown one at a time.
 EARLY = 'document.documentElement.classList.add("scripts")'
+LIBRARY = "window.vegaEmbed = vegaEmbed"  # all that the program uses of Vega-Lite's bundle
 NO_CLAIMS = "<p>No claims were judged here: that takes all experiments together.</p>"
 
 
@@ -52,7 +53,7 @@ def document(folders: Sequence[Folder]) -> str:
     first, *others = folders
     claims = judged_claims(first)
     style = asset("page.css")
-    library = f"(()=>{{{vl_convert.javascript_bundle()}}})()"
+    library = f"(()=>{{{vl_convert.javascript_bundle(LIBRARY)}}})()"
     program = "\n".join(asset(f"{part}.js") for part in PROGRAM)
     app = f'(()=>{{"use strict";\n{program}}})()'
     pairs = "".join(comparison(first, other) for other in others)
@@ -111,7 +112,9 @@ def banner(folder: Folder) -> str:
 
 def data(folders: Sequence[Folder]) -> list[str]:
     """What the browser reads: the catalogue as it stands, the rest packed until it is needed."""
-    packed, methods, catalogue = [], {}, []
+    packed: list[str] = []
+    methods: dict[str, None] = {}
+    catalogue = []
     labels: dict[str, str] = {}
     for place, folder in enumerate(folders):
         names = []
@@ -132,6 +135,7 @@ def data(folders: Sequence[Folder]) -> list[str]:
                 "better": value.better,
                 "infinite": value.infinite,
                 "predicted_by": value.predicted_by,
+                "listed": value.listed,
             }
             for name, value in METRICS.items()
         },

@@ -127,14 +127,14 @@ def _finals(
         lost = _lost(rows)
         head = {
             "p": problems.names.index(str(problem)),
-            "m": methods.index(method),
+            "m": methods.index(str(method)),
             "d": _number(damping),
             "l": _number(lr),
             "s": int(row is not None),
             "n": int(lost.sum()),
             "e": int(row is not None and bool(row["lr_at_edge"] or row["damping_at_edge"])),
         }
-        values = ",".join(_numbers(_measured(rows[name], lost)) for name in metrics)
+        values = ",".join(_numbers(_measured(rows, name, lost)) for name in metrics)
         entries.append(f'{json.dumps(head)[:-1]},"y":[{values}]}}')
     return entries
 
@@ -157,13 +157,13 @@ def _traces(
         lost = wide["status"] if "status" in own else None
         head = {
             "p": problems.names.index(str(problem)),
-            "m": methods.index(method),
+            "m": methods.index(str(method)),
             "d": _number(damping),
             "l": _number(lr),
             "t": [int(place) for place in wide.index],
         }
         columns = []
-        for name in traced:
+        for name in traced:  # none of these is shown as one less it
             by_seed = wide[name].reindex(columns=seeds)
             values = by_seed.to_numpy(dtype=float)
             if lost is not None:
@@ -190,9 +190,11 @@ def _lost(rows: pd.DataFrame) -> np.ndarray:
     return rows["status"].fillna("ok").ne("ok").to_numpy()
 
 
-def _measured(column: pd.Series, lost: np.ndarray) -> np.ndarray:
-    """A column's values, infinite where a diverged run has none, NaN where it is undefined."""
-    values = column.to_numpy(dtype=float)
+def _measured(rows: pd.DataFrame, name: str, lost: np.ndarray) -> np.ndarray:
+    """A metric's values, infinite where a diverged run has none, NaN where it is undefined."""
+    values = rows[name].to_numpy(dtype=float)
+    if metric(name).from_one:
+        values = 1 - values
     return np.where(np.isnan(values) & lost, np.inf, values)
 
 

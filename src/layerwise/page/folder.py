@@ -37,7 +37,7 @@ class Folder:
         names = sorted(
             {path.parent.name for name in REDUCED for path in self.results.glob(f"*/{name}")}
         )
-        unsaid = {"question": "", "select_by": None, "figures": {}}
+        unsaid: dict[str, Any] = {"question": "", "select_by": None, "figures": {}}
         return {
             "scale": FULL_SCALE if self.results.name == "results" else self.results.name,
             "overrides": [],

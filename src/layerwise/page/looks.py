@@ -11,8 +11,7 @@ from matplotlib.path import Path as Outline
 from layerwise.figures import style
 
 LINE = 1.6  # pixels
-STEPS = {Outline.MOVETO: "M", Outline.LINETO: "L", Outline.CURVE3: "Q", Outline.CURVE4: "C"}
-DASHES = {"--": "dashed", ":": "dotted", "-.": "dashdot"}
+STEPS: dict[Any, str] = {Outline.MOVETO: "M", Outline.LINETO: "L", Outline.CURVE3: "Q", Outline.CURVE4: "C"}
 
 
 def looks(methods: Iterable[str], labels: dict[str, str]) -> dict[str, dict[str, Any]]:
@@ -40,11 +39,12 @@ def dashes(linestyle: Any) -> list[float]:
     """Lengths of dashes and gaps in pixels; none for a full line."""
     if linestyle == "-":
         return []
-    pattern = (
-        mpl.rcParams[f"lines.{DASHES[linestyle]}_pattern"]
-        if isinstance(linestyle, str)
-        else linestyle[1]
-    )
+    named = {
+        "--": mpl.rcParams["lines.dashed_pattern"],
+        ":": mpl.rcParams["lines.dotted_pattern"],
+        "-.": mpl.rcParams["lines.dashdot_pattern"],
+    }
+    pattern = named[linestyle] if isinstance(linestyle, str) else linestyle[1]
     return [round(LINE * float(length), 2) for length in pattern]
 
 

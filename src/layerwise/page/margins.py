@@ -67,8 +67,9 @@ class Part:
             for sign, full, weaker in bounds
             if math.isfinite(full)
         ]
-        known = (row[key] for key in ("quantity", "value", "low", "high", "seeds"))
-        return cls(*known, tuple(sides))
+        return cls(
+            row["quantity"], row["value"], row["low"], row["high"], row["seeds"], tuple(sides)
+        )
 
     @property
     def measured(self) -> bool:

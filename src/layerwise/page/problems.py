@@ -55,7 +55,7 @@ def metric_columns(table: pd.DataFrame) -> list[str]:
     listed = [name for name in METRICS if name in table]
     free = [
         name
-        for name in table
+        for name in map(str, table)
         if name not in METRICS and name not in IDENTITY and not _is_setting(table, name)
     ]
     others = [name for name in free if pd.api.types.is_float_dtype(table[name])]
@@ -70,7 +70,7 @@ def problems_of(table: pd.DataFrame) -> Problems:
     """Read from a table which has a row or more for each problem."""
     settings = [
         name
-        for name in table
+        for name in map(str, table)
         if name not in METRICS and name not in IDENTITY and _is_setting(table, name)
     ]
     each = table.drop_duplicates("problem").set_index("problem")[settings]
@@ -89,7 +89,7 @@ def problems_of(table: pd.DataFrame) -> Problems:
 def _groups(each: pd.DataFrame) -> list[list[str]]:
     """Settings that go together, one to one, share an axis, named first; an axis that the others
     determine, as a tag may be, is none."""
-    keys = sorted(each, key=lambda key: is_numeric_dtype(each[key]))
+    keys = sorted(map(str, each), key=lambda key: is_numeric_dtype(each[key]))
     text = {key: each[key].map(_key) for key in keys}
     groups: list[list[str]] = []
     for key in keys:

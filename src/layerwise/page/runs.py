@@ -104,7 +104,7 @@ def _choices(folder: Folder, name: str) -> str:
         [symbols(words[str(problem)]), *map(str, line)]
         for problem, line in zip(wide.index, wide.to_numpy(), strict=True)
     ]
-    head = ["problem", *(escape(folder.label(method)) for method in wide)]
+    head = ["problem", *(escape(folder.label(method)) for method in map(str, wide))]
     return (
         "<h3>Selected step sizes</h3><p class='note'>With a damping after λ; ⚑: at the edge of its grid."
         f"</p>{table(head, rows)}"

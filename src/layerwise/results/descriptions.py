@@ -25,6 +25,7 @@ class Metric:
     average_of: str | None = None  # the metric whose average over the iterations it is
     seen_in: str | None = None  # what to look at where an experiment selects by it
     beside: tuple[str, ...] = ()  # what to look at with it
+    from_one: bool = False  # whether readers are shown one less the column
 
 
 def _alignment(label: str, **changes: Any) -> Metric:
@@ -49,7 +50,9 @@ METRICS: dict[str, Metric] = {
     "test_error": Metric("test error", log=False),
     "validation_error": Metric("validation error", log=False, seen_in="alignment"),
     "network_error": Metric("network's own error", log=False),
-    "contraction": Metric("contraction a step", log=False, only_where={"noise": 0}),
+    "contraction": Metric(
+        "1 − contraction a step", better="larger", only_where={"noise": 0}, from_one=True
+    ),
     "excess_loss": Metric("excess loss"),
     "mean_subspace_distance": Metric("mean subspace distance", average_of="subspace_distance"),
     "mean_train_loss": Metric("mean training loss", average_of="train_loss"),

@@ -31,7 +31,7 @@ async function experimentOf(folder, name) {
 }
 
 const spaced = name => name.replaceAll("_", " ");
-const metricOf = name => META.metrics[name] || {label: spaced(name), log: true, better: "smaller", infinite: "diverged"};
+const metricOf = name => META.metrics[name] || {label: spaced(name), log: true, better: "smaller", infinite: "diverged", listed: true};
 const settingOf = name => META.settings[name] || spaced(name);
 const lookOf = method => META.looks[method];
 

@@ -25,7 +25,7 @@ function controls(s) {
     menu("e", "Experiment", folder.experiments.map(e => [e.name, spaced(e.name)]), s.e),
     element("p", {class: "note"}, folder.experiments.find(e => e.name == s.e).question),
     menu("x", "Horizontal", horizontals(data).map(key => [key, settingOf(key)]), s.x),
-    group("Vertical (up to four)", ...measured(data, s.x).map(m => choice("checkbox", "y", m, metricOf(m).label, s.y.includes(m)))),
+    group("Vertical (up to four)", ...measured(data, s.x).filter(m => metricOf(m).listed || s.y.includes(m)).map(m => choice("checkbox", "y", m, metricOf(m).label, s.y.includes(m)))),
     free.length && menu("rows", "A panel for each", [["none", "nothing"], ...free.map(axis => [axis.key, axis.label])], s.rows), ...held,
     picks(data).length > 1 && menu("pick", "Step size and damping", picks(data), s.pick),
     menu("base", "Relative to", [["", "nothing: values as measured"], ...data.methods.map(m => [m, `${lookOf(m).label}, seed by seed`])], s.base),

@@ -1,5 +1,5 @@
 // One panel: where its points lie, which lanes it needs for what no axis holds, and its ticks.
-const LANE = 0.16; // of the axis, for each lane
+const LANE = 0.22; // of the axis, for each lane
 
 function panelOf(s, one, alike, title, notes) {
   const axis = axisOf(s.data, s.x), about = metricOf(one.metric), log = !!s.ly;
@@ -28,10 +28,11 @@ function panelOf(s, one, alike, title, notes) {
   const ranges = {above: [inner[1], top], below: [bottom, inner[0]]};
 
   const rows = [], seeds = [], keys = [...one.series.keys()];
+  const inLanes = keys.filter(key => middles.some(m => seriesKey(one.series, m.p) == key && (m.middle === Infinity || log && m.middle !== null && m.middle <= 0)));
   const x = p => axis && !axis.numeric ? axis.labels[axis.values.indexOf(p.x)] : p.x;
   let undefinedPoints = 0, offAxis = 0;
   for (const [place, key] of keys.entries()) {
-    const label = one.series.get(key).label, share = 0.15 + 0.5 * (place + 0.5) / keys.length;
+    const label = one.series.get(key).label, share = 0.1 + 0.6 * (inLanes.indexOf(key) + 0.5) / inLanes.length;
     const line = middles.filter(m => seriesKey(one.series, m.p) == key).sort((a, b) => order(axis, a.p) - order(axis, b.p));
     const marked = marks(line.map(m => m.p.x), s, place / keys.length);
     line.forEach(({p, middle, low, high, seeds: count, lost: gone, missing}, i) => {
@@ -46,7 +47,7 @@ function panelOf(s, one, alike, title, notes) {
         at: shown(p.x), said: middle === Infinity ? about.infinite : shown(middle), between: `${shown(low)} to ${shown(high)}`,
         count: [String(count), gone && `${gone} ${about.infinite}`, missing && `${missing} undefined`].filter(Boolean).join(", "),
         choice: [p.lr != null && `step size ${shown(p.lr)}`, p.damping ? `damping ${shown(p.damping)}` : "", p.edge && "at the edge of its grid", p.selected && grids.includes(s.x) && "selected"].filter(Boolean).join(", ") || "–",
-        drawn: {panel: title, metric: one.metric, results: one.folder, method: p.method, [s.x]: p.x, low, middle, high, seeds: count, lost: gone, undefined: missing, step_size: p.lr, damping: p.damping, at_edge: p.edge},
+        drawn: {panel: title, ...(s.rows == "none" ? {} : {[s.rows]: one.value}), metric: one.metric, results: one.folder, method: p.method, [s.x]: p.x, low, middle, high, seeds: count, lost: gone, undefined: missing, step_size: p.lr, damping: p.damping, at_edge: p.edge},
       });
       if (s.spread == "seeds") p.values.forEach((value, seed) => { if (fits(value)) seeds.push({series: label, x: x(p), y: value, seed: label + seed}); });
     });
