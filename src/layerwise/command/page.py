@@ -41,7 +41,9 @@ def _folder(label: str) -> Folder:
         return folder_of(path if path.is_dir() else Path(label))
     except FileError as error:
         known = ", ".join(labels()) or "none yet"
-        raise ConfigError(f"label = {label!r} is not allowed: {error} (there are: {known})") from None
+        raise ConfigError(
+            f"label = {label!r} is not allowed: {error} (there are: {known})"
+        ) from None
 
 
 def _told_apart(folder: Folder, found: Sequence[Folder]) -> Folder:

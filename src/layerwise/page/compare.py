@@ -3,8 +3,6 @@
 import math
 from typing import Any
 
-import pandas as pd
-
 from layerwise.page.claims import Judged, judged_claims
 from layerwise.page.folder import Folder
 from layerwise.page.forest import VERDICTS, chip, scale, strip

@@ -37,6 +37,7 @@ PROGRAM = (
 )
 # Before anything is shown: what needs scripts is there, and views are shown one at a time.
 EARLY = 'document.documentElement.classList.add("scripts")'
+VEGA_LITE = "6.1"  # of the versions there are; with 6.4 all that hovering says is "undefined"
 LIBRARY = "window.vegaEmbed = vegaEmbed"  # all that the program uses of Vega-Lite's bundle
 NO_CLAIMS = "<p>No claims were judged here: that takes all experiments together.</p>"
 
@@ -53,7 +54,7 @@ def document(folders: Sequence[Folder]) -> str:
     first, *others = folders
     claims = judged_claims(first)
     style = asset("page.css")
-    library = f"(()=>{{{vl_convert.javascript_bundle(LIBRARY)}}})()"
+    library = f"(()=>{{{vl_convert.javascript_bundle(LIBRARY, VEGA_LITE)}}})()"
     program = "\n".join(asset(f"{part}.js") for part in PROGRAM)
     app = f'(()=>{{"use strict";\n{program}}})()'
     pairs = "".join(comparison(first, other) for other in others)

@@ -19,7 +19,7 @@ from layerwise.results.tables import read_table
 RUN = ["problem", "method", "damping", "lr"]
 DIGITS = 4
 # Values of traces that an experiment may bring; where it has more, steps are left out.
-TRACE_VALUES = 200_000
+TRACE_VALUES = 120_000
 
 
 class Tables:
@@ -73,6 +73,7 @@ def experiment_json(folder: Path, select_by: str | None) -> str:
     lines, shares = _traces(tables, traced, problems, methods, seeds)
     head = {
         "axes": [axis.content for axis in problems.axes],
+        "problems": problems.names,
         "places": problems.places,
         "fixed": problems.fixed,
         "methods": methods,
@@ -105,6 +106,7 @@ def _offer(
     return Offer(
         numeric={axis.key: len(axis.values) for axis in problems.axes if axis.numeric},
         named=[axis.key for axis in problems.axes if not axis.numeric],
+        crossed=math.prod(len(axis.values) for axis in problems.axes) == len(problems.names),
         step_sizes=int(tables.final.groupby("method")["lr"].nunique().max()),
         along=(along, int(tables.traces[along].nunique())) if along else None,
         final=[name for name in metrics if metric(name).listed],

@@ -1,4 +1,4 @@
-"""The publication figures in the page: lossless WebP, which halves the bytes of PNG."""
+"""The publication figures in the page: as WebP of few colours, a quarter of the bytes of PNG."""
 
 import base64
 from io import BytesIO
@@ -7,6 +7,9 @@ from PIL import Image
 
 from layerwise.page.folder import Folder
 from layerwise.page.text import escape, spaced, symbols
+
+
+COLOURS = 256  # of a picture: the methods keep theirs
 
 
 def figures(folder: Folder) -> str:
@@ -34,5 +37,6 @@ def _figure(name: str, experiment: str, question: str, caption: str, image: Imag
 
 def _webp(image: Image.Image) -> str:
     stream = BytesIO()
-    image.convert("RGB").save(stream, "WEBP", lossless=True, quality=90, method=4)
+    few = image.convert("RGB").quantize(COLOURS).convert("RGB")
+    few.save(stream, "WEBP", lossless=True, quality=90, method=4)
     return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()

@@ -52,13 +52,22 @@ class Folder:
 
     @property
     def experiments(self) -> dict[str, dict[str, Any]]:
-        """What is said of each experiment whose tables are there."""
+        """What is said of each experiment whose tables are there, in the order in which the claims take
+        up their figures."""
         said: dict[str, dict[str, Any]] = self.about["experiments"]
-        return {
-            name: content
-            for name, content in said.items()
+        there = [
+            name
+            for name in said
             if any((self.results / name / table).exists() for table in REDUCED)
-        }
+        ]
+        shown = list(self.claims[""]["figure"].unique()) if self.claims else []
+
+        def place(name: str) -> int:
+            return min(
+                (shown.index(f) for f in said[name]["figures"] if f in shown), default=len(shown)
+            )
+
+        return {name: said[name] for name in sorted(there, key=place)}
 
     @cached_property
     def records(self) -> dict[str, list[dict[str, Any]]]:

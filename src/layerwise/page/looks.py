@@ -11,7 +11,12 @@ from matplotlib.path import Path as Outline
 from layerwise.figures import style
 
 LINE = 1.6  # pixels
-STEPS: dict[Any, str] = {Outline.MOVETO: "M", Outline.LINETO: "L", Outline.CURVE3: "Q", Outline.CURVE4: "C"}
+STEPS: dict[Any, str] = {
+    Outline.MOVETO: "M",
+    Outline.LINETO: "L",
+    Outline.CURVE3: "Q",
+    Outline.CURVE4: "C",
+}
 
 
 def looks(methods: Iterable[str], labels: dict[str, str]) -> dict[str, dict[str, Any]]:

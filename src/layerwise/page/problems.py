@@ -22,6 +22,10 @@ class Axis:
     labels: list[str]
     numeric: bool
 
+    def place(self, value: Any) -> int:
+        """Where a table's value is among its own."""
+        return self.values.index(float(value) if self.numeric else _shown(value))
+
     @property
     def content(self) -> dict[str, Any]:
         """For JSON."""
@@ -76,11 +80,7 @@ def problems_of(table: pd.DataFrame) -> Problems:
     each = table.drop_duplicates("problem").set_index("problem")[settings]
     differing = [name for name in settings if each[name].nunique(dropna=False) > 1]
     axes = [_axis(each, group) for group in _groups(each[differing])]
-    texts = {axis.key: [_key(value) for value in axis.values] for axis in axes}
-    places = [
-        [texts[axis.key].index(_key(each.loc[name, axis.key])) for axis in axes]
-        for name in each.index
-    ]
+    places = [[axis.place(each.loc[name, axis.key]) for axis in axes] for name in each.index]
     shared = {name: each[name].iloc[0] for name in settings if name not in differing}
     fixed = {name: _plain(value) for name, value in shared.items() if not pd.isna(value)}
     return Problems([str(name) for name in each.index], axes, places, fixed)

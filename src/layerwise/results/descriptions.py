@@ -112,10 +112,12 @@ def setting(name: str) -> str:
 
 class Offer(NamedTuple):
     """What an experiment's tables hold: numeric settings that differ with the number of their values,
-    other settings that differ, the longest grid of step sizes, recorded places along a run, metrics."""
+    other settings that differ, the longest grid of step sizes, recorded places along a run, metrics at
+    its end and along it, settings that all problems share, and what step sizes are selected by."""
 
     numeric: dict[str, int]
     named: Sequence[str]
+    crossed: bool  # whether there is a problem for all their combinations
     step_sizes: int
     along: tuple[str, int] | None
     final: Sequence[str]
@@ -141,7 +143,7 @@ def default_view(offer: Offer) -> View:
     y = [m for m in dict.fromkeys(wanted) if m in able] or list(able[:1])
     if about in y and any(metric(m).of_setting == x for m in y):
         y = [m for m in y if metric(m).of_setting == x]
-    panels = [*offer.named, *(key for key in offer.numeric if key != x)]
+    panels = [*offer.named, *(key for key in offer.numeric if key != x and offer.crossed)]
     return View(x, y[:4], panels[0] if panels else None)
 
 
@@ -161,13 +163,14 @@ def _horizontal(offer: Offer, about: str) -> str:
     longest = max(offer.numeric, key=lambda key: offer.numeric[key], default=None)
     values = offer.numeric[longest] if longest else 0
     along, places = offer.along if offer.along and about in offer.traced else (None, 0)
-    averaged = metric(offer.select_by or "").average_of is not None
+    selecting = metric(offer.select_by or "")
+    averaged = selecting.average_of is not None
     if along and along != "step":
         return along
     if metric(about).only_where and offer.step_sizes > FEW:
         return "lr"
     if longest and (values >= MANY or not averaged and (values > FEW or not along)):
         return longest
-    if along and (averaged or places >= offer.step_sizes):
+    if along and (averaged or selecting.seen_in or places >= offer.step_sizes):
         return along
     return "lr" if offer.step_sizes > 1 else longest or along or "lr"

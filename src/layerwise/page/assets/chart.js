@@ -60,7 +60,15 @@ function wrapped(text, most) {
   }, []);
 }
 
-const EMBED = {mode: "vega-lite", ast: true, actions: false, defaultStyle: false, tooltip: {theme: "custom", disableDefaultStyle: true}};
+// The areas that find the point nearest to the pointer are for nobody who listens.
+function silenced(spec) {
+  for (const mark of spec.marks || []) {
+    if (mark.name?.endsWith("_voronoi")) mark.aria = false;
+    silenced(mark);
+  }
+  return spec;
+}
+const EMBED = {patch: silenced, mode: "vega-lite", ast: true, actions: false, defaultStyle: false, tooltip: {theme: "custom", disableDefaultStyle: true}};
 const made = new Map(); // what each place shows, to be ended before it shows another
 async function drawInto(host, spec, renderer = "svg") {
   const result = await vegaEmbed(host, spec, {...EMBED, renderer});

@@ -55,7 +55,7 @@ function viewOf(s) {
   return {
     series, xlabel: settingOf(s.x), xlog: !!s.lx, nominal: axis && !axis.numeric ? axis.labels : null, along: s.x == data.along, legend: s.pick == "each",
     between: {quartiles: "quartiles", range: "range", error: "± standard error"}[s.spread] || null,
-    columns: s.with ? 2 : s.y.length > 1 ? Math.min(s.y.length, 3) : 3, title: `${words[0].toUpperCase()}${words.slice(1)} against ${/^[a-z]{3}/.test(settingOf(s.x)) ? "the " : ""}${settingOf(s.x)}`, note,
+    columns: s.with ? 2 : {1: 3, 2: 2, 3: 3, 4: 2}[s.y.length], title: `${words[0].toUpperCase()}${words.slice(1)} against ${/^[a-z]{3}/.test(settingOf(s.x)) ? "the " : ""}${settingOf(s.x)}`, note,
   };
 }
 const fitting = (columns, width) => Math.max(1, Math.min(columns, Math.floor(width / 290)));

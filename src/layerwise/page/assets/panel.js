@@ -20,7 +20,7 @@ function panelOf(s, one, alike, title, notes) {
   const lanes = {above: [], below: []}; // what is lost lies at the bad end, what has no logarithm at the low one
   const end = about.better == "larger" && !s.base ? "below" : "above";
   if (lost) lanes[end].push(about.infinite);
-  if (zero) lanes.below.push(s.base ? `0: ${lookOf(s.base).label} ${about.infinite}` : "0 or less");
+  if (zero) lanes.below.push(s.base ? `zero, or ${lookOf(s.base).label} ${about.infinite}` : "0 or less");
   const inner = [bottom, top], stretch = side => lanes[side].length ? LANE : 0;
   if (log) [bottom, top] = [bottom * (bottom / top) ** stretch("below"), top * (top / bottom) ** stretch("above")];
   else [bottom, top] = [bottom - (top - bottom) * stretch("below"), top + (top - bottom) * stretch("above")];
@@ -47,7 +47,7 @@ function panelOf(s, one, alike, title, notes) {
         at: shown(p.x), said: middle === Infinity ? about.infinite : shown(middle), between: `${shown(low)} to ${shown(high)}`,
         count: [String(count), gone && `${gone} ${about.infinite}`, missing && `${missing} undefined`].filter(Boolean).join(", "),
         choice: [p.lr != null && `step size ${shown(p.lr)}`, p.damping ? `damping ${shown(p.damping)}` : "", p.edge && "at the edge of its grid", p.selected && grids.includes(s.x) && "selected"].filter(Boolean).join(", ") || "–",
-        drawn: {panel: title, ...(s.rows == "none" ? {} : {[s.rows]: one.value}), metric: one.metric, results: one.folder, method: p.method, [s.x]: p.x, low, middle, high, seeds: count, lost: gone, undefined: missing, step_size: p.lr, damping: p.damping, at_edge: p.edge},
+        drawn: {panel: title, ...(s.rows == "none" ? {} : {[s.rows]: one.value}), metric: one.metric, results: one.folder, method: p.method, [s.x]: p.x, problem: one.data.problems[p.problem], low, middle, high, seeds: count, lost: gone, undefined: missing, step_size: p.lr, damping: p.damping, at_edge: p.edge},
       });
       if (s.spread == "seeds") p.values.forEach((value, seed) => { if (fits(value)) seeds.push({series: label, x: x(p), y: value, seed: label + seed}); });
     });
