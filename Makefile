@@ -46,11 +46,12 @@ quick: .venv/runtime.stamp
 	$(BIN)/snakemake --cores $(CORES) --config scale=quick $(SNAKEMAKE_ARGS)
 	@echo "Open $(CURDIR)/figures/quick/page.html in a browser: a look that judges nothing."
 
-# The README's pictures are copies of what reproduce drew.
+# The README's pictures are copies of what reproduce drew, and one of the page where a browser is there.
 gallery: reproduce
 	mkdir -p figures/gallery
 	$(BIN)/python scripts/gallery.py $(addprefix figures/,$(addsuffix .png,$(GALLERY))) \
-	  --folder figures/gallery --claims results/claims.csv --readme README.md
+	  --folder figures/gallery --claims results/claims.csv --about results/about.json \
+	  --page figures/page.html --readme README.md
 	cp figures/claims.md figures/gallery/
 
 test: .venv/dev.stamp

@@ -59,7 +59,7 @@ CASES = [
     case("readout_scale", "readout_scale", "alignment_update", "&pick=each",
          columns={"mean": "middle", "sem": "error"}, by=("problem", "method", "damping")),
     case("spike", "index", "update", "&spread=range",
-         columns={"update_median": "middle", "update_min": "low", "update_max": "high"}),
+         columns={"update_min": "low", "update_max": "high"}),
 ]  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def about(
         experiments[name] = {
             "question": question(name),
             "select_by": None if selects == "nothing" else selects,
-            "target": plan.experiment.target,
+            "caption": plan.experiment.caption.replace("{rule}", "").strip(),
             "figures": dict.fromkeys(plan.experiment.figures, plan.summary),
         }
     return {

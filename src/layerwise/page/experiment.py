@@ -75,6 +75,7 @@ def experiment_json(folder: Path, select_by: str | None) -> str:
         "axes": [axis.content for axis in problems.axes],
         "problems": problems.names,
         "places": problems.places,
+        "crossed": problems.crossed,
         "fixed": problems.fixed,
         "methods": methods,
         "seeds": [int(seed) for seed in seeds],
@@ -106,7 +107,7 @@ def _offer(
     return Offer(
         numeric={axis.key: len(axis.values) for axis in problems.axes if axis.numeric},
         named=[axis.key for axis in problems.axes if not axis.numeric],
-        crossed=math.prod(len(axis.values) for axis in problems.axes) == len(problems.names),
+        crossed=problems.crossed,
         step_sizes=int(tables.final.groupby("method")["lr"].nunique().max()),
         along=(along, int(tables.traces[along].nunique())) if along else None,
         final=[name for name in metrics if metric(name).listed],

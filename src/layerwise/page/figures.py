@@ -1,4 +1,4 @@
-"""The publication figures in the page: as WebP of few colours, a quarter of the bytes of PNG."""
+"""The publication figures in the page: WebP of few colours, a quarter of the bytes of PNG."""
 
 import base64
 from io import BytesIO

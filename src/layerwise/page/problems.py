@@ -1,5 +1,6 @@
 """In what an experiment's problems differ: the axes that a reader chooses from, and what all share."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,11 @@ class Problems:
     axes: list[Axis]
     places: list[list[int]]
     fixed: dict[str, float | str]
+
+    @property
+    def crossed(self) -> bool:
+        """Whether there is a problem for every combination of values."""
+        return math.prod(len(axis.values) for axis in self.axes) == len(self.names)
 
     @property
     def words(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ function specification(view, panels, width, forFile) {
     color: channel(one => one.color), strokeDash: channel(one => one.dash.length ? one.dash : [1, 0]), shape: channel(one => one.shape),
   };
   const columns = Math.min(view.columns, panels.length);
-  const each = Math.floor((width - 24) / columns) - 74, high = Math.round(Math.max(200, Math.min(340, each * 0.74)));
+  const each = Math.floor((width - 24) / columns) - 74, high = Math.round(Math.max(250, Math.min(340, each * 0.74)));
   const size = {width: Math.max(170, Math.min(640, each)), height: high};
   return {
     $schema: "https://vega.github.io/schema/vega-lite/v6.json", description: `${view.title}. ${view.note}`, background: "#ffffff", padding: forFile ? 14 : 2,
@@ -51,7 +51,7 @@ function panelSpecification(panel, i, view, {color, strokeDash, shape}, size, fo
     },
   ].filter(Boolean);
   const rows = panel.rows.map(({drawn, ...row}) => ({...row, spoken: `${panel.title ? panel.title + ": " : ""}${row.series}, ${view.xlabel} ${row.at}, ${panel.ylabel} ${row.said}`}));
-  return {title: {text: panel.title || "", fontSize: 12.5, fontWeight: 600, anchor: "start", offset: 6}, ...size, ...values(rows), layer};
+  return {title: {text: panel.title || "", fontSize: 12.5, fontWeight: 600, anchor: "start", frame: "group", offset: 6}, ...size, ...values(rows), layer};
 }
 function wrapped(text, most) {
   return text.split("; ").reduce((lines, part) => {

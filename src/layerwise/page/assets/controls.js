@@ -44,14 +44,14 @@ function methodButton(method) {
   return element("button", {type: "button", class: "method", id: "m-" + method, "data-method": method, "aria-pressed": String(on), title: "Click: on or off. Double click: this one alone"}, glyph, look.label);
 }
 
-function viewOf(s) {
+function viewOf(s, panels) {
   const data = s.data, axis = axisOf(data, s.x), series = [...seriesOf(data, s).values()], folder = META.folders.find(f => f.name == s.r);
   const words = s.y.map(m => metricOf(m).label).join(", ").replace(/, ([^,]*)$/, " and $1");
   const held = Object.entries(s.hold).map(([key, value]) => `${axisOf(data, key).label} = ${axisOf(data, key).labels[axisOf(data, key).values.indexOf(value)]}`);
   const fixed = Object.entries(data.fixed).map(([key, value]) => `${settingOf(key)} = ${shown(value)}`);
   const spread = SPREADS[s.spread][1] + ` over ${data.seeds.length} seed${data.seeds.length > 1 ? "s" : ""}`;
   const chosen = grids.includes(s.x) ? "" : {chosen: "each method at its selected step size", best: data.by ? `each method’s choice with the smallest ${metricOf(data.by).label}` : "", each: "each damping apart"}[s.pick];
-  const note = [`${spaced(s.e)}, ${s.r}${s.with ? " and " + s.with : ""}`, spread + (s.base ? ` of the ratio to ${lookOf(s.base).label} on the same seed` : ""), chosen, ...held, ...fixed].filter(Boolean).join("; ");
+  const note = [`${spaced(s.e)}, ${s.r}${s.with ? " and " + s.with : ""}`, spread + (s.base ? ` of the ratio to ${lookOf(s.base).label} on the same seed` : ""), chosen, panels.some(panel => panel.predicted.length) && "dotted: theory", ...held, ...fixed].filter(Boolean).join("; ");
   return {
     series, xlabel: settingOf(s.x), xlog: !!s.lx, nominal: axis && !axis.numeric ? axis.labels : null, along: s.x == data.along, legend: s.pick == "each",
     between: {quartiles: "quartiles", range: "range", error: "± standard error"}[s.spread] || null,
@@ -67,7 +67,7 @@ async function redraw() {
   const [panels, notes] = await panelsOf(STATE);
   if (mine != turn) return;
   PANELS = panels;
-  VIEW = viewOf(STATE);
+  VIEW = viewOf(STATE, panels);
   $("#charttitle").textContent = VIEW.title;
   $("#chartnote").textContent = VIEW.note;
   $("#said").textContent = [panels.length ? "" : "There is nothing to draw: switch a method on, or choose another quantity.", ...notes].join(" ").trim();

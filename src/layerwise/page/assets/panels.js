@@ -86,7 +86,7 @@ async function panelsOf(s) {
     if (s.x == data.along && data.left_out[0] < data.left_out[1]) notes.push(`Drawn are ${data.left_out[0]} of ${data.left_out[1]} recorded places along a run; results/ has all.`);
     if (points.length) drawn.push({metric, folder, value, points, predicted, data, series});
   }
-  const label = value => (panelAxis.numeric ? `${panelAxis.label} = ` : "") + panelAxis.labels[panelAxis.values.indexOf(value)];
+  const label = value => `${panelAxis.label}${panelAxis.numeric ? " =" : ":"} ` + panelAxis.labels[panelAxis.values.indexOf(value)];
   const panels = drawn.map(one => {
     const title = [panelAxis && label(one.value), s.with && one.folder].filter(Boolean).join(" · ");
     const alike = drawn.filter(other => other.metric == one.metric && (s.share || other == one || s.with && other.value === one.value));

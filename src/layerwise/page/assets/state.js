@@ -42,8 +42,9 @@ async function completeState(asked) {
   const x = [asked.x && decode(asked.x), about, data.view.x, xs[0]].find(key => xs.includes(key)) || xs[0];
   const able = measured(data, x), known = list => list.filter(m => able.includes(m)).slice(0, 4);
   const y = [known(listed(asked.y)), known(words), known(data.view.y), able.slice(0, 1)].find(list => list.length) || [];
-  const free = keys.filter(key => key != x), few = key => axisOf(data, key).values.length <= 4;
-  const rows = [asked.rows && decode(asked.rows), data.view.rows, free.find(few)].find(key => key == "none" || free.includes(key)) || "none";
+  const free = keys.filter(key => key != x), few = axis => axis.values.length <= 4 && (data.crossed || !axis.numeric);
+  const usual = x == data.view.x ? data.view.rows || "none" : free.find(key => few(axisOf(data, key)));
+  const rows = [asked.rows && decode(asked.rows), usual].find(key => key == "none" || free.includes(key)) || "none";
   const hold = {};
   for (const key of free.filter(key => key != rows)) {
     const asks = asked["at_" + key] && decode(asked["at_" + key]), axis = axisOf(data, key);
