@@ -33,10 +33,10 @@ def main() -> None:
     readme = arguments.readme.read_text()
     readme = filled(readme, "claims", summary(pd.read_csv(arguments.claims)))
     captions = described(json.loads(arguments.about.read_text()))
-    shown = [
-        f"![{captions[picture.stem][0]}]({arguments.folder / picture.name})\n\n*{captions[picture.stem][1]}*\n"
-        for picture in arguments.pictures
-    ]
+    shown = []
+    for picture in arguments.pictures:
+        question, caption = captions[picture.stem]
+        shown.append(f"![{question}]({arguments.folder / picture.name})\n\n*{caption}*\n")
     readme = filled(readme, "gallery", "\n".join(shown))
     with atomic_path(arguments.readme) as temporary:
         temporary.write_text(readme)

@@ -14,12 +14,13 @@ from layerwise.figures import style
 from layerwise.page.about import about
 from layerwise.page.compare import comparison
 from layerwise.page.document import data, document
-from layerwise.page.experiment import experiment_json, thinned
+from layerwise.page.experiment import Tables, experiment_json
 from layerwise.page.folder import Folder, folder_of
 from layerwise.page.forest import VERDICTS
 from layerwise.page.looks import dashes, looks, outline
 from layerwise.page.problems import problems_of
 from layerwise.page.runs import runs
+from layerwise.page.values import thinned
 from layerwise.planning.plan import plan_all
 from layerwise.results.descriptions import METRICS, Offer, default_view
 from layerwise.results.files import FileError
@@ -32,7 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 
 
 def read(folder: Folder, name: str) -> dict:
-    return json.loads(experiment_json(folder.results / name, folder.experiments[name]["select_by"]))
+    tables = Tables(folder.results / name, folder.experiments[name]["select_by"])
+    return json.loads(experiment_json(tables))
 
 
 def problems(*rows: dict) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import vl_convert
 from layerwise.page.about import ASSETS
 from layerwise.page.claims import counts, details, forest, judged_claims
 from layerwise.page.compare import comparison
-from layerwise.page.experiment import experiment_json
+from layerwise.page.experiment import Tables, experiment_json
 from layerwise.page.figures import figures
 from layerwise.page.folder import Folder
 from layerwise.page.looks import looks
@@ -120,9 +120,9 @@ def data(folders: Sequence[Folder]) -> list[str]:
     for place, folder in enumerate(folders):
         names = []
         for name, said in folder.experiments.items():
-            content = experiment_json(folder.results / name, said["select_by"])
-            packed.append(pack(f"data-{place}-{name}", content))
-            methods |= dict.fromkeys(json.loads(content)["methods"])
+            tables = Tables(folder.results / name, said["select_by"])
+            packed.append(pack(f"data-{place}-{name}", experiment_json(tables)))
+            methods |= dict.fromkeys(tables.methods)
             names.append({"name": name, "question": said["question"]})
         catalogue.append({"name": folder.name, "experiments": names})
         labels |= {key: value for key, value in folder.about["labels"].items() if key not in labels}

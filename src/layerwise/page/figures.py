@@ -8,7 +8,6 @@ from PIL import Image
 from layerwise.page.folder import Folder
 from layerwise.page.text import escape, spaced, symbols
 
-
 COLOURS = 256  # of a picture: the methods keep theirs
 
 
