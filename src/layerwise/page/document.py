@@ -53,7 +53,7 @@ def document(folders: Sequence[Folder]) -> str:
     compared with the others."""
     first, *others = folders
     claims = judged_claims(first)
-    style = asset("page.css")
+    style = "".join(asset(f"{part}.css") for part in STYLE)
     library = f"(()=>{{{vl_convert.javascript_bundle(LIBRARY, VEGA_LITE)}}})()"
     program = "\n".join(asset(f"{part}.js") for part in PROGRAM)
     app = f'(()=>{{"use strict";\n{program}}})()'

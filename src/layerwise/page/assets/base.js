@@ -6,7 +6,9 @@ const $$ = (query, at = document) => [...at.querySelectorAll(query)];
 // An element. Children are elements or text, so that no text is ever read as HTML.
 function element(tag, attributes = {}, ...children) {
   const inside = ["svg", "path", "line"].includes(tag);
-  const made = inside ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+  const made = inside
+    ? document.createElementNS("http://www.w3.org/2000/svg", tag)
+    : document.createElement(tag);
   for (const [key, value] of Object.entries(attributes)) {
     if (value === true) made.setAttribute(key, "");
     else if (value !== false && value != null) made.setAttribute(key, value);
@@ -31,7 +33,14 @@ async function experimentOf(folder, name) {
 }
 
 const spaced = name => name.replaceAll("_", " ");
-const metricOf = name => META.metrics[name] || {label: spaced(name), log: true, better: "smaller", infinite: "diverged", listed: true};
+const metricOf = name =>
+  META.metrics[name] || {
+    label: spaced(name),
+    log: true,
+    better: "smaller",
+    infinite: "diverged",
+    listed: true,
+  };
 const settingOf = name => META.settings[name] || spaced(name);
 const lookOf = method => META.looks[method];
 

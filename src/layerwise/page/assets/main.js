@@ -2,8 +2,12 @@
 async function route(jump) {
   let [view, asked] = readAddress();
   if (!$(`section[data-view="${CSS.escape(view)}"]`)) view = "claims";
-  for (const section of $$("section[data-view]")) section.classList.toggle("shown", section.dataset.view == view);
-  for (const link of $$("nav a")) link.getAttribute("href") == "#" + view ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
+  for (const section of $$("section[data-view]"))
+    section.classList.toggle("shown", section.dataset.view == view);
+  for (const link of $$("nav a"))
+    link.getAttribute("href") == "#" + view
+      ? link.setAttribute("aria-current", "page")
+      : link.removeAttribute("aria-current");
   document.title = `${$(`section[data-view="${view}"] h1`).textContent} – layerwise`;
   document.body.dataset.view = view;
   if (view == "claims") await showClaims(asked, jump);
@@ -24,4 +28,6 @@ new ResizeObserver(([{contentRect}]) => {
   width = contentRect.width;
   if (!first) redraw();
 }).observe($("#chart"));
-route(true).then(() => { document.body.dataset.ready = Math.round(performance.now()); });
+route(true).then(() => {
+  document.body.dataset.ready = Math.round(performance.now());
+});
