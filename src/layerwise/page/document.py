@@ -23,8 +23,20 @@ from layerwise.results.descriptions import ALONG, GRIDS, METRICS, SETTINGS
 from layerwise.results.files import atomic_path
 
 # The parts of style and program, in their order.
-STYLE = "base claims forest explore pages narrow print".split()
-PROGRAM = "base statistics state panels panel chart explore controls exports claims main".split()
+STYLE = ["base", "claims", "forest", "explore", "pages", "narrow", "print"]
+PROGRAM = [
+    "base",
+    "statistics",
+    "state",
+    "panels",
+    "panel",
+    "chart",
+    "explore",
+    "controls",
+    "exports",
+    "claims",
+    "main",
+]
 # Before anything is shown: what needs scripts is there, and views are shown one at a time.
 EARLY = 'document.documentElement.classList.add("scripts")'
 VEGA_LITE = "6.1"  # of the versions there are; with 6.4 all that hovering says is "undefined"
