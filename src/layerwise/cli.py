@@ -1,4 +1,4 @@
-"""The `layerwise` command: what there is, what would run, running it, and a new method."""
+"""The `layerwise` command: what there is, what would run, running it, its page, and a new method."""
 
 import shlex
 import subprocess
@@ -95,7 +95,32 @@ def reproduce(
         typer.echo("Interrupted: the same command goes on from here.", err=True)
     elif code and (why := lock.explained(PROJECT)):
         typer.echo(f"error: {why}", err=True)
+    elif not code and (page := PROJECT / f"figures{request.label}/page.html").exists():
+        typer.echo(f"Page: {page}", err=True)
     raise typer.Exit(code)
+
+
+@app.command("page")
+def page_(
+    labels: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[LABEL]...",
+            help="Folders of results: paper (the full scale, if none is named), another under "
+            "results/, or a path. The first is compared with the others.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write it.", show_default=False)] = None,
+    browser: Annotated[bool, typer.Option(help="Whether to open it.")] = True,
+) -> None:
+    """Put results on one page to explore, share and compare, and open it."""
+    from layerwise.command.page import make_page, show  # matplotlib takes its time
+
+    written = make_page(labels or [], out)
+    typer.echo(f"Page: {written}")
+    if browser:
+        show(written)
 
 
 @app.command("new-method")

@@ -1,3 +1,7 @@
+# What decided each claim, for the page of results.
+EVIDENCE = multiext(f"{RESULTS}/claims", ".parquet", "_resamples.parquet", "_seeds.parquet")
+
+
 rule claims:
     """Judge the claims on every experiment's reduced tables."""
     input:
@@ -5,6 +9,7 @@ rule claims:
         script="scripts/claims.py",
     output:
         csv=f"{RESULTS}/claims.csv",
+        evidence=EVIDENCE,
         readable=f"{DRAWN}/claims.md",
         page=report(f"{DRAWN}/claims.html", caption="../report/claims.rst", category="Claims"),
     log:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from layerwise.claims.claim import Claim, Results, judge
+from layerwise.claims.claim import Claim, Judgement, Results, judge
+from layerwise.claims.evidence import evidence
 from layerwise.claims.ours import OURS
 from layerwise.claims.paper import PAPER
 from layerwise.results.files import atomic_path
@@ -25,9 +26,12 @@ CLAIMS: tuple[Claim, ...] = (*PAPER, *OURS)
 def table(results: Results) -> pd.DataFrame:
     """One row for each part of each claim: what it says, what was measured, and the verdicts of the part
     and of the claim."""
+    return _table([(claim, judge(claim, results)) for claim in CLAIMS])
+
+
+def _table(judgements: list[tuple[Claim, Judgement]]) -> pd.DataFrame:
     rows = []
-    for claim in CLAIMS:
-        judged = judge(claim, results)
+    for claim, judged in judgements:
         for part, (estimate, verdict) in zip(claim.parts, judged.parts, strict=True):
             rows.append(
                 {
@@ -100,12 +104,15 @@ def _cells(row: dict[Any, Any]) -> list[str]:
 
 def write(paths: list[Path], csv: Path, readable: Path, report: Path) -> None:
     """Judge all claims on the reduced tables ``paths``, RESULTS/EXPERIMENT/NAME.*; write the table for
-    programs, for readers (.md), and for the report (.html)."""
+    programs, for readers (.md), and for the report (.html); beside the first, what decided each claim."""
     results: Results = {}
     for path in paths:
         results.setdefault(path.parent.name, {})[path.stem] = read_table(path)
-    judged = table(results)
+    judgements = [(claim, judge(claim, results)) for claim in CLAIMS]
+    judged = _table(judgements)
     write_table(judged, csv)
+    for name, content in evidence(judgements).items():
+        write_table(content, csv.with_name(f"claims{name}.parquet"))
     with atomic_path(readable) as temporary:
         temporary.write_text(markdown(judged))
     with atomic_path(report) as temporary:

@@ -71,12 +71,14 @@ ANY = Bound(-np.inf, np.inf)  # of a part that is shown and decides nothing
 
 
 class Estimate(NamedTuple):
-    """A statistic with its interval over the seeds."""
+    """A statistic with its interval over the seeds, and what it was made of."""
 
     value: float
     low: float
     high: float
     seeds: int
+    rows: pd.DataFrame = pd.DataFrame()  # the numbers by seed
+    resamples: np.ndarray = np.empty(0)  # the statistic over each resample of the seeds
 
 
 UNKNOWN = Estimate(np.nan, np.nan, np.nan, 0)
@@ -91,6 +93,8 @@ class Part:
     measure: Callable[[Results], Estimate]
     threshold: Bound
     partly: Bound
+    # The functions that readers may look into: that of the numbers by seed, and that of the statistic.
+    made_by: tuple[Callable[..., object], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,19 +163,31 @@ def single(
     ``statistic`` takes such rows, shape (seeds, columns), to the number."""
 
     def measure(results: Results) -> Estimate:
-        rows = values(results).to_numpy(dtype=float)
+        table = values(results)
+        rows = table.to_numpy(dtype=float)
         with np.errstate(invalid="ignore"):  # of runs that diverged, infinity less infinity
-            return Estimate(statistic(rows), *bootstrap(rows, statistic), len(rows))
+            drawn = resampled(rows, statistic)
+            return Estimate(statistic(rows), *interval(drawn), len(rows), table, drawn)
 
-    return Claim(name, statement, source, (Part(quantity, measure, threshold, partly),), figure)
+    part = Part(quantity, measure, threshold, partly, (values, statistic))
+    return Claim(name, statement, source, (part,), figure)
 
 
 def bootstrap(rows: np.ndarray, statistic: Callable[[np.ndarray], float]) -> tuple[float, float]:
-    """Percentile interval of a statistic over resamples of the seeds (rows). Infinite values are
-    ordered like any others, so quantiles are not interpolated."""
+    """Percentile interval of a statistic over resamples of the seeds (rows)."""
+    return interval(resampled(rows, statistic))
+
+
+def resampled(rows: np.ndarray, statistic: Callable[[np.ndarray], float]) -> np.ndarray:
+    """A statistic over each of RESAMPLES resamples of the seeds (rows)."""
     rng = generator("claims bootstrap", 0)
     picks = rng.integers(0, len(rows), size=(RESAMPLES, len(rows)))
-    drawn = np.array([statistic(rows[pick]) for pick in picks])
+    return np.array([statistic(rows[pick]) for pick in picks])
+
+
+def interval(drawn: np.ndarray) -> tuple[float, float]:
+    """Percentile interval of resampled values. Infinite ones are ordered like any others, so quantiles
+    are not interpolated."""
     tail = (1 - COVERAGE) / 2
     low = np.quantile(drawn, tail, method="lower")
     return float(low), float(np.quantile(drawn, 1 - tail, method="higher"))

@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from layerwise.results.commit import commit
+
 PACKAGES = ("layerwise", "torch", "numpy", "pandas", "hydra-core", "omegaconf", "snakemake")
 
 
@@ -119,8 +121,9 @@ def _digest(record: dict[str, Any]) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """Versions and host, for the record of a run."""
+    """Versions, commit and host, for the record of a run."""
     return {
+        "commit": commit(),
         "python": platform.python_version(),
         "versions": {package: version(package) for package in PACKAGES},
         "host": platform.node(),
