@@ -55,6 +55,8 @@ def _sentence(error: ValidationError, prefix: str) -> str:
         hint = nearest(first["input"], choices)
     if first["type"] == "extra_forbidden":
         allowed = "it is unknown"
+    if first["type"] == "too_short":
+        allowed = "at least one value is needed"
     if first["type"] == "missing":
         return f"{key} is missing"
     return f"{key} = {first['input']!r} is not allowed: {allowed}{hint}"
