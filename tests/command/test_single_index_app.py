@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers import single_index_task
 from layerwise.data.covariance import SPECTRA
 from layerwise.metrics.single_index import METRICS, SEQUENCES
 from layerwise.networks.activations import ACTIVATIONS
@@ -14,7 +15,7 @@ from layerwise.planning.compose import compose_config, settings_of
 from layerwise.settings.tasks.single_index import SingleIndexTask
 from layerwise.settings.validation import ConfigError
 from layerwise.tasks.single_index import run
-from layerwise.theory.links import LINKS
+from layerwise.theory.links import NAMES as LINKS
 
 SMALL = ["task=single_index", "task.d=60", "task.width=40", "task.kappa_x=10", "seeds=4", "steps=1"]
 ONE_STEP = ["alignment_direction", "alignment", "spike_ratio", "test_error", "alignment_theory"]
@@ -75,9 +76,12 @@ def test_names_that_settings_allow_are_the_ones_that_exist():
     others = {"train_loss", "alignment_direction", "alignment_theory"}
     assert set(SingleIndexTask.measures) == {*METRICS, *SEQUENCES} | others
     assert set(SingleIndexTask.networks) == set(INPUTS)
-    assert set(get_args(fields["link"].annotation)) == set(LINKS)
     assert set(get_args(fields["activation"].annotation)) == set(ACTIVATIONS)
-    assert set(get_args(fields["spectrum"].annotation)) == set(SPECTRA)
+    for key, names in (("link", LINKS), ("spectrum", SPECTRA)):
+        for name in names:
+            assert getattr(single_index_task(**{key: name}), key) == name
+        with pytest.raises(ValueError, match=f"allowed are {', '.join(sorted(names))}"):
+            single_index_task(**{key: "nothing"})
 
 
 @pytest.mark.parametrize(
@@ -112,7 +116,7 @@ def test_names_that_settings_allow_are_the_ones_that_exist():
         (["task.metrics=[alignement]"], "is unknown, did you mean 'alignment'?"),
         (["task.metrics=[]"], "task.metrics = [] is not allowed: allowed are one or more"),
         (["stop_at=0.1"], "stop_at = 0.1 is not allowed with task = 'single_index'"),
-        (["method.lr=[]"], "method.lr = [] is not allowed: at least one"),
+        (["method.lr=[]"], "method.lr = [] is not allowed: at least one value is needed"),
         (["task.link=he1_plus_he3", "task.kappa_x=1"], None),
     ],
 )

@@ -125,7 +125,10 @@ def test_kfac_learns_better_features_than_sgd():
             ["method=newton"],
             "task.width * task.d = 1200 is not allowed with method.rule = 'newton.Newton'",
         ),
-        (["method=sgd", "method.lr=[]"], "method.lr = [] is not allowed"),
+        (
+            ["method=sgd", "method.lr=[]"],
+            "method.lr = [] is not allowed: at least one value is needed",
+        ),
         (
             ["task.layers=all"],
             "task.layers = 'all' is not allowed: allowed is 'first' or 'both'",
@@ -149,4 +152,4 @@ def test_what_is_refused(overrides, sentence):
 def test_instances_of_a_file_are_refused(tmp_path):
     settings = settings_of(compose_config([*SMALL]))
     with pytest.raises(ConfigError, match="this task draws its own"):
-        run(settings, tmp_path / "instances.npz", lambda step: None)
+        run([settings], tmp_path / "instances.npz", lambda step: None)
