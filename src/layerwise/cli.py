@@ -1,5 +1,6 @@
 """The `layerwise` command: what there is, what would run, running it, its page, and a new method."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,10 @@ from layerwise.command import lock
 from layerwise.command.catalogue import KINDS, catalogue
 from layerwise.command.explain import described, due_lines, earlier_runs, time_line
 from layerwise.command.scaffold import new_method
-from layerwise.command.snakemake import INTERRUPTED, PROJECT, Request, due
+from layerwise.command.snakemake import INTERRUPTED, PROJECT, due
 from layerwise.command.snakemake import reproduce as run_pipeline
+from layerwise.planning.overrides import methods_from_override
+from layerwise.planning.request import Request
 from layerwise.settings.validation import ConfigError
 
 app = typer.Typer(
@@ -31,15 +34,22 @@ Words = Annotated[
     ),
 ]
 Scale = Annotated[str, typer.Option(help="How much is run: a file of config/scale.")]
+Folders = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--methods-from", metavar="FOLDER", help="A folder with methods of yours, NAME.yaml each."
+    ),
+]
 
 
 @app.command("list")
 def list_(
     kind: Annotated[str | None, typer.Argument(help=f"One of {', '.join(KINDS)}.")] = None,
+    methods_from: Folders = None,
 ) -> None:
     """List experiments, figures, methods, tasks and scales, with a line on each."""
     for shown in KINDS if kind is None else [kind]:
-        entries = catalogue(shown)
+        entries = catalogue(shown, [str(folder) for folder in methods_from or []])
         width = max(map(len, entries))
         typer.echo(shown)
         for name, text in entries.items():
@@ -47,9 +57,9 @@ def list_(
 
 
 @app.command()
-def explain(words: Words = None, scale: Scale = "paper") -> None:
+def explain(words: Words = None, scale: Scale = "paper", methods_from: Folders = None) -> None:
     """Say what experiments would run: configuration, size, what is due and why, and for how long."""
-    request = _request(words, scale)
+    request = _request(words, scale, methods_from)
     plans = request.plans()
     for planned in plans.values():
         typer.echo("\n".join([*described(planned), ""]))
@@ -69,12 +79,13 @@ def reproduce(
     cores: Annotated[
         int | None, typer.Option(min=1, help="CPUs to use.", show_default="all of them")
     ] = None,
+    methods_from: Folders = None,
 ) -> None:
     """Run experiments as far as they are due, and draw their figures.
 
     What stands after -- goes to Snakemake, as in `layerwise reproduce -- --dry-run`.
     """
-    request = _request(words, scale)
+    request = _request(words, scale, methods_from)
     request.plans()  # refuses what cannot be used
     if any(option.startswith("--configfile") for option in context.obj):
         raise ConfigError("--configfile is not allowed after --: allowed are overrides before it")
@@ -121,19 +132,31 @@ def new_method_(
             metavar="PATH", help="A torch.optim.Optimizer class, as in torch.optim.AdamW."
         ),
     ] = None,
+    methods_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Where to write them, instead of config/method and src/."
+        ),
+    ] = None,
 ) -> None:
     """Write the files of a new method: its configuration and, without --optimizer, its rule."""
-    for path in new_method(name, optimizer):
-        typer.echo(f"wrote {path.relative_to(PROJECT)}")
+    for path in new_method(name, optimizer, methods_from):
+        shown = path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path
+        typer.echo(f"wrote {shown}")
+    where = f" --methods-from {shlex.quote(str(methods_from))}" if methods_from else ""
     typer.echo(
-        f"next: edit them, then `layerwise reproduce +method={name}`; see docs/new_method.md"
+        f"next: edit them, then `layerwise reproduce +method={name}{where}`; see docs/new_method.md"
     )
 
 
-def _request(words: list[str] | None, scale: str) -> Request:
+def _request(words: list[str] | None, scale: str, folders: list[Path] | None) -> Request:
     """Words with a = are overrides, the others experiments."""
     experiments = tuple(word for word in words or () if "=" not in word)
-    return Request(experiments, scale, tuple(word for word in words or () if "=" in word))
+    overrides = [word for word in words or () if "=" in word]
+    if folders:
+        # The pipeline works in the project's folder, whatever the one that the command is called from.
+        overrides.append(methods_from_override([folder.absolute() for folder in folders]))
+    return Request(experiments, scale, tuple(overrides))
 
 
 def main() -> None:

@@ -10,7 +10,13 @@ from typing import NoReturn
 import hydra
 from omegaconf import DictConfig
 
-from layerwise.planning.compose import CONFIG_DIR, compose_config, paths_of, settings_of
+from layerwise.planning.compose import (
+    CONFIG_DIR,
+    compose_config,
+    paths_of,
+    register_methods,
+    settings_of,
+)
 from layerwise.results.files import FileError
 from layerwise.settings.validation import ConfigError
 
@@ -36,6 +42,7 @@ def app(config: DictConfig) -> None:
 def main() -> None:
     """Check the overrides before Hydra takes over, whose own errors name no nearest key."""
     try:
+        register_methods(sys.argv[1:])
         # With Hydra's own flags (--cfg job, --multirun) the words are not all overrides of one run.
         if not any(argument.startswith("-") for argument in sys.argv[1:]):
             config = compose_config(sys.argv[1:])

@@ -8,7 +8,18 @@ import pandas as pd
 import pytest
 
 from layerwise.claims import CLAIMS, markdown, summary, table, write
-from layerwise.claims.claim import Claim, at_least, at_most, bootstrap, judge
+from layerwise.claims.claim import (
+    Claim,
+    Estimate,
+    NotMeasuredError,
+    Part,
+    at_least,
+    at_most,
+    between,
+    bootstrap,
+    judge,
+    single,
+)
 from layerwise.claims.measures import rank_correlation
 from layerwise.claims.statistics import log_slope, ratio_of_medians, slope_to_reached
 from layerwise.planning.plan import plan_all
@@ -242,7 +253,9 @@ def worlds():
 def test_a_verdict_follows_its_data(claim, worlds):
     assert judge(claim, worlds[True]).verdict == "reproduced"
     assert judge(claim, worlds[False]).verdict == "not reproduced"
-    assert judge(claim, {}).verdict == "not measured"
+    assert judge(claim, {}).verdict == "not run"
+    without_tables = {experiment: {} for experiment in worlds[True]}
+    assert judge(claim, without_tables).verdict == "not measured"
 
 
 MEASURED = (
@@ -270,7 +283,7 @@ def test_where_every_run_diverges_no_claim_is_reproduced(claim, failed, worlds):
 
 def test_between_the_bounds_a_claim_is_partly_reproduced():
     def claim(values):
-        return Claim(
+        return single(
             "c", "s", "paper", "q", lambda _: pd.DataFrame({"x": values}),
             lambda rows: float(np.median(rows)), at_least(1.0), at_least(0.5), "f",
         )  # fmt: skip
@@ -279,6 +292,44 @@ def test_between_the_bounds_a_claim_is_partly_reproduced():
     # The interval decides, not its centre: one seed of three below the bound.
     assert judge(claim([0.7, 1.1, 1.2]), {}).verdict == "partly"
     assert judge(claim([1.1, 1.1, 1.2]), {}).verdict == "reproduced"
+
+
+def part(value, bound=at_least(1.0), weaker=at_least(0.0)):  # noqa: B008, a tuple
+    """A part whose statistic has the value in all resamples; None where the tables lack it."""
+
+    def measure(_):
+        if value is None:
+            raise NotMeasuredError("nothing")
+        return Estimate(value, value, value, 3)
+
+    return Part("q", measure, bound, weaker)
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ((2.0, 2.0), "reproduced"),
+        ((2.0, 0.5), "partly"),
+        ((0.5, -1.0, 2.0), "not reproduced"),
+        ((2.0, np.nan), "not reproduced"),
+        ((2.0, None), "not measured"),
+    ],
+)
+def test_a_claim_is_as_good_as_its_worst_part(values, verdict):
+    claim = Claim("c", "s", "paper", tuple(part(value) for value in values), "f")
+    judged = judge(claim, {})
+    assert judged.verdict == verdict
+    assert len(judged.parts) == len(values)
+
+
+def test_a_bound_on_both_sides():
+    bound = between(-0.1, 0.2)
+    assert bound.met_by(-0.1, 0.2) and not bound.met_by(-0.2, 0.1) and not bound.met_by(0, 0.3)
+    assert str(bound) == "between -0.1 and 0.2"
+    assert (str(at_least(2)), str(at_most(0.5))) == ("at least 2", "at most 0.5")
+    narrow, wide = between(0.8, 1.25), between(0.5, 2.0)
+    claim = Claim("c", "s", "paper", (part(1.5, narrow, wide),), "f")
+    assert judge(claim, {}).verdict == "partly"
 
 
 def test_what_cannot_be_ordered_meets_no_bound():
@@ -339,7 +390,7 @@ def test_files_hold_every_claim(tmp_path, worlds):
     assert len(rows) == len(CLAIMS) + 2
     assert {line.replace(r"\|", "").count("|") for line in rows} == {9}
     assert f"{len(CLAIMS)} reproduced" in text
-    assert "not measured" in markdown(table({}))
+    assert "not run" in markdown(table({}))
 
 
 def test_the_summary_counts_the_papers_claims_and_names_what_failed(worlds):

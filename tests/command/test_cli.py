@@ -1,5 +1,6 @@
 """The `layerwise` command: what it lists, explains, refuses and runs, on copies of the project."""
 
+import json
 import os
 import re
 import signal
@@ -9,11 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from layerwise.templates.rule import NewRule
 
 from checkout import ROOT, TINY, Checkout, layerwise, only, start, wait_for
 from helpers import assert_close, method_settings, population, random_batch, random_weights
 from layerwise import cli
+from layerwise.command.templates.rule import NewRule
 from layerwise.data.moments import Moments
 from layerwise.methods.base import Grid
 from layerwise.networks.linear import NETWORKS
@@ -94,16 +95,17 @@ def test_an_override_reruns_what_it_affects_beside_the_rest(checkout: Checkout) 
     spelling of the overrides is the same set."""
     words = ("method.kfac.damping=[0.1, 1]", "experiment.target=0.2")
     said = layerwise(checkout, "explain", *QUICK, *words)
-    assert re.search(r"1  simulate contraction +it was not run yet  kfac\n", said)
-    assert re.search(r"1  reuse +it was not run yet  contraction/runs/sgd-0\n", said)
+    assert re.search(r"1  simulate contraction +it was not run yet  kfac-0\n", said)
+    assert "sgd" not in said.partition("Due:")[2]
     assert re.search(r"Time: about \d+ s of simulation", said)  # kfac has run without damping
     layerwise(checkout, "reproduce", *QUICK, *words)
     before = checkout.folder / "results/quick/contraction"
     after = only(checkout.folder, "results/quick-*/contraction")
-    assert list(after.glob("logs/*kfac-0.log")) and not list(after.glob("logs/*sgd-0.log"))
-    assert not list(after.glob("logs/instances.log"))
-    for name in ("instances.npz", "runs/sgd-0.parquet", "runs/sgd-0.parquet.json"):
-        assert (after / name).read_bytes() == (before / name).read_bytes()
+    assert [path.name for path in after.glob("runs/*.parquet")] == ["kfac-0.parquet"]
+    assert not list(after.glob("instances/*"))
+    tables = {job["table"] for job in json.loads((after / "plan.json").read_text())["jobs"]}
+    own, standing = (str(path.relative_to(checkout.folder) / "runs") for path in (after, before))
+    assert tables == {f"{standing}/sgd-0.parquet", f"{own}/kfac-0.parquet"}
     drawn = pd.read_csv(only(checkout.folder, "figures/quick-*/contraction.csv"))
     assert set(drawn.loc[drawn["method"] == "kfac", "damping"]) == {0.1, 1}
     assert set(drawn["method"]) == {"sgd", "kfac"}
@@ -145,10 +147,10 @@ def test_an_interrupt_stops_the_jobs_and_the_same_command_goes_on(checkout: Chec
     assert "the same command goes on from here" in said
     assert not list(runs.glob("runs/*"))
     assert not list(checkout.folder.glob(".snakemake/locks/*"))
-    drawn = (runs / "instances.npz").stat().st_mtime_ns
+    drawn = (runs / "instances/0.npz").stat().st_mtime_ns
     layerwise(checkout, *words, "--", "--until", "simulate")
     assert (runs / "runs/kfac-0.parquet").is_file()
-    assert (runs / "instances.npz").stat().st_mtime_ns == drawn
+    assert (runs / "instances/0.npz").stat().st_mtime_ns == drawn
 
 
 def test_a_new_method_as_its_page_says(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def test_equal_seeds_give_identical_tables(tmp_path: Path) -> None:
     [
         ("task.kapa_x=3", "task.kapa_x = 3 is not allowed: there is no such key, did you mean "
                           "'task.kappa_x'?"),
+        ("method=[sgd,kfac]", "method = [sgd,kfac] is not allowed: allowed is one name, as in method="),
         ("method=kfacc", "method = 'kfacc' is unknown, did you mean 'kfac'?"),
         ("task.kappa_x=0.5", "task.kappa_x = 0.5 is not allowed: allowed is greater than or equal to 1"),
         ("method.lr=[-0.1]", "method.lr = -0.1 is not allowed: allowed is greater than 0"),

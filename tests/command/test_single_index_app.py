@@ -5,6 +5,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import pytest
+from layerwise.tasks.single_step import METHODS
 
 from layerwise.data.covariance import SPECTRA
 from layerwise.metrics.ridge import ACTIVATIONS
@@ -12,8 +13,7 @@ from layerwise.planning.compose import compose_config, settings_of
 from layerwise.settings.task import SINGLE_INDEX_METHODS, SingleIndexTask
 from layerwise.settings.validation import ConfigError
 from layerwise.tasks.single_index import run
-from layerwise.tasks.single_step import METHODS
-from layerwise.theory.links import LINKS
+from layerwise.theory.links import NAMES as LINKS
 
 SMALL = ["task=single_index", "task.d=60", "task.width=40", "task.kappa_x=10", "seeds=4"]
 

@@ -3,15 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
-
 from layerwise.methods.single_rules import OWN_RULES
+from layerwise.tasks.single_index_training import run
+from layerwise.tasks.single_training import METRICS
+
 from layerwise.networks.single_index import ARCHITECTURES
 from layerwise.planning.compose import compose_config, settings_of
 from layerwise.settings.task import SINGLE_INDEX_TRAINING_METHODS
 from layerwise.settings.validation import ConfigError
 from layerwise.tasks.single_index import run as run_one_step
-from layerwise.tasks.single_index_training import run
-from layerwise.tasks.single_training import METRICS
 
 SMALL = (
     "task=single_index_training",

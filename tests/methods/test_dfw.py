@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from helpers import (
+    Stepper,
     assert_close,
-    make_method,
     method_settings,
     population,
     random_batch,
@@ -22,7 +22,7 @@ def one_step(rule, damping=()):
     of = population(seeds=(0,))
     weights = random_weights(of, 1)
     batches = [random_batch(of, 20, seed=seed) for seed in (0, 50)]
-    method = make_method(method_settings(rule, [LR], damping), of, weights)
+    method = Stepper(method_settings(rule, [LR], damping), of, weights)
     stepped = method.step(weights, [Moments.of_batch(*batch) for batch in batches])
     pairs = [(x[0], y[0]) for x, y in batches]
     return [w[0, 0] for w in weights], [w[0, 0] for w in stepped], pairs

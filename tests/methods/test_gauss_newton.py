@@ -6,11 +6,9 @@ import pytest
 import torch
 from curvlinops import GGNLinearOperator, KFACLinearOperator
 
-from helpers import assert_close, population, random_batch, random_weights
+from helpers import Weights, assert_close, population, random_batch, random_weights
 from layerwise.data.moments import Moments
-from layerwise.methods.gauss_newton import gauss_newton_step
-from layerwise.methods.kfac import output_preconditioned_gradient, precondition_inputs
-from layerwise.networks.linear import Weights, linear_gradients
+from layerwise.networks.linear import LinearView
 from textbook import forwards, ggn, gradients
 
 plain = forwards(torch.eye(6, dtype=torch.float64))["plain"]
@@ -59,10 +57,7 @@ def test_the_step_solves_the_damped_system_with_curvlinops_matrix(reduction):
     dampings = torch.tensor([1e-3, 0.5], dtype=torch.float64)
     weights = random_weights(of, 2)
     x, y = random_batch(of, N, seed=0)
-    moments = Moments.of_batch(x, y)
-    d_g, d_f = gauss_newton_step(
-        weights, linear_gradients(weights, moments), moments.xx, dampings[:, None, None]
-    )
+    d_g, d_f = LinearView(Moments.of_batch(x, y), weights).gauss_newton(dampings[:, None, None])
     for s, v in product(range(2), range(2)):
         G, F = weights.features[s, v], weights.head[s, v]
         H = curvlinops_matrix(GGNLinearOperator, G, F, x[s], y[s], reduction)
@@ -78,13 +73,8 @@ def test_the_step_solves_the_damped_system_with_autograds_jacobian(d_y):
     damping = 1e-2
     weights = random_weights(of, 1)
     x, y = random_batch(of, N, seed=0)
-    moments = Moments.of_batch(x, y)
-    d_g, d_f = gauss_newton_step(
-        weights,
-        linear_gradients(weights, moments),
-        moments.xx,
-        torch.full((1, 1, 1), damping, dtype=torch.float64),
-    )
+    one = torch.full((1, 1, 1), damping, dtype=torch.float64)
+    d_g, d_f = LinearView(Moments.of_batch(x, y), weights).gauss_newton(one)
     for s in range(2):
         G, F = weights.features[s, 0], weights.head[s, 0]
         H = ggn(G, F, x[s])
@@ -126,9 +116,9 @@ def test_kfacs_direction_solves_with_curvlinops_block():
     """P_G^-1 grad Q_G^-1 is the first block's inverse applied to the batch's gradient."""
     G, F, x, y = one_run()
     block = curvlinops_matrix(KFACLinearOperator, G, F, x, y, fisher_type="type-2")
-    moments, weights = Moments.of_batch(x[None], y[None]), Weights(G[None, None], F[None, None])
-    gradient = linear_gradients(weights, moments).features.flatten()
+    weights = Weights(G[None, None], F[None, None])
+    view = LinearView(Moments.of_batch(x[None], y[None]), weights)
+    gradient = view.gradient(0).flatten()
     expected = torch.linalg.solve(block[: G.numel(), : G.numel()], gradient).view_as(G)
-    zero = torch.zeros(1, dtype=torch.float64)
-    direction = output_preconditioned_gradient(weights, moments)
-    assert_close(precondition_inputs(direction, moments.xx, zero)[0, 0], expected)
+    zero = torch.zeros(1, 1, 1, dtype=torch.float64)
+    assert_close(view.inputs(0).solve(view.natural(0), zero)[0, 0], expected)

@@ -5,9 +5,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import make_method, method_settings, population, random, random_batch, random_weights
+from helpers import (
+    Stepper,
+    Weights,
+    method_settings,
+    population,
+    random,
+    random_batch,
+    random_weights,
+)
 from layerwise.data.moments import Moments
-from layerwise.networks.linear import Weights
 
 ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
 METHODS = {
@@ -37,10 +44,10 @@ def invertible(d, seed, condition):
 
 
 def path(name, weights, batches):
-    method = make_method(METHODS[name], population(seeds=(0,)), weights)
+    method = Stepper(METHODS[name], population(seeds=(0,)), weights)
     for x, y in batches:
         moments = Moments.of_batch(x, y)
-        weights = method.step(weights, [moments] * method.batches_per_step)
+        weights = method.step(weights, [moments] * method.batches)
     return weights
 
 
@@ -115,7 +122,7 @@ def test_rescaling_an_input_changes_adams_gradient_step_but_not_its_size():
     x, y = random_batch(of, 30, seed=0)
     scaled = x * torch.tensor([100.0, 1, 1, 1, 1, 1], dtype=torch.float64)
     for inputs in (x, scaled):
-        method = make_method(METHODS["adam"], of, weights)
+        method = Stepper(METHODS["adam"], of, weights)
         moved = method.step(weights, [Moments.of_batch(inputs, y)])
         sizes = (moved.features - weights.features).abs()
         torch.testing.assert_close(sizes, torch.full_like(sizes, 0.05), rtol=1e-4, atol=0)

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from helpers import (
+    Stepper,
+    Weights,
     assert_close,
-    make_method,
     method_settings,
     population,
     random,
@@ -15,8 +16,8 @@ from helpers import (
     random_weights,
 )
 from layerwise.data.moments import Moments
-from layerwise.methods import kfac
-from layerwise.networks.linear import Weights, linear_gradients
+from layerwise.networks.factors import SeedFactor
+from layerwise.networks.linear import LinearView, Plain
 from textbook import Textbook, forwards, gradients
 
 plain = forwards(torch.eye(6, dtype=torch.float64))["plain"]
@@ -30,16 +31,18 @@ def kfac_method(of, weights, lr, damping=(0.0,), precondition_outputs=True, lr_h
         precondition_outputs=precondition_outputs,
         lr_head=lr_head,
     )
-    return make_method(settings, of, weights)
+    return Stepper(settings, of, weights)
 
 
 def test_inputs_are_preconditioned_by_the_damped_second_moment():
-    """precondition_inputs is grad (Q_G + damping I)^-1, damping values first, step sizes second."""
+    """The input factor solves grad (Q_G + damping I)^-1, damping values first, step sizes second."""
     of = population()
-    xx = Moments.of_batch(*random_batch(of, 20, seed=0)).xx
+    moments = Moments.of_batch(*random_batch(of, 20, seed=0))
+    xx = moments.xx
     dampings, lrs = torch.tensor([0.0, 0.3], dtype=torch.float64), 3
     gradient = random(2, len(dampings) * lrs, 3, 6, seed=1)
-    actual = kfac.precondition_inputs(gradient, xx, dampings)
+    factor = LinearView(moments, random_weights(of, 6)).inputs(0)
+    actual = factor.solve(gradient, dampings[:, None, None])
     for s, v in product(range(2), range(6)):
         Q = xx[s] + dampings[v // lrs] * torch.eye(6, dtype=xx.dtype)
         assert_close(actual[s, v], gradient[s, v] @ torch.linalg.inv(Q))
@@ -49,9 +52,9 @@ def test_outputs_are_preconditioned_by_the_heads_gram_matrix():
     """(F^T F)^-1 grad_G, by a dense inverse and the gradient as it is written."""
     of = population()
     weights, batch = random_weights(of, 2), Moments.of_batch(*random_batch(of, 20, seed=0))
-    gram, gradient = weights.head.mT @ weights.head, linear_gradients(weights, batch).features
-    actual = kfac.output_preconditioned_gradient(weights, batch)
-    assert_close(actual, torch.linalg.inv(gram) @ gradient)
+    view, gram = LinearView(batch, weights), weights.head.mT @ weights.head
+    assert_close(view.natural(0), torch.linalg.inv(gram) @ view.gradient(0))
+    assert torch.equal(view.natural(1), view.gradient(1))  # P_F = I
 
 
 @pytest.mark.parametrize("precondition_outputs", [True, False])
@@ -90,12 +93,23 @@ def white_after_step(F, x, y, lr):
     return torch.linalg.solve(system, right).view(k, d)
 
 
+class WhiteView(LinearView):
+    """The linear network, said to have P_G = Q_G = I."""
+
+    def inputs(self, layer):
+        identity = torch.eye(6, dtype=torch.float64)[None]
+        return super().inputs(layer) if layer else SeedFactor(identity)
+
+    def natural(self, layer):
+        return self.gradient(layer)
+
+
 @pytest.mark.parametrize("limit", ["replaced", "large damping"])
 def test_with_identity_preconditioners_it_is_alternating_sgd(limit, monkeypatch):
     """P_G = Q_G = Q_F = I gives the gradient step on G, then on F at the new G, by autograd.
 
-    Q_G = I is reached by replacing the preconditioner (1e-12), or by a damping of 1e9 with the
-    step size multiplied by it (1e-7); Q_F = I by the choice of the weights.
+    Q_G = I is reached by a network that says so (1e-12), or by a damping of 1e9 with the step size
+    multiplied by it (1e-7); Q_F = I by the choice of the weights.
     """
     of, lr = population(seeds=(0,)), 0.2
     x, y = random_batch(of, 20, seed=0)
@@ -103,10 +117,7 @@ def test_with_identity_preconditioners_it_is_alternating_sgd(limit, monkeypatch)
     G = white_after_step(F, x[0], y[0], lr)
     weights = Weights(G[None, None], F[None, None])
     if limit == "replaced":
-        monkeypatch.setattr(kfac, "precondition_inputs", lambda gradient, *_: gradient)
-        monkeypatch.setattr(
-            kfac, "output_preconditioned_gradient", lambda *at: linear_gradients(*at).features
-        )
+        monkeypatch.setattr(Plain, "view", lambda self, weights, batch: WhiteView(batch, weights))
         method, tolerance = kfac_method(of, weights, [lr], lr_head=lr), 1e-12
     else:
         method = kfac_method(of, weights, [lr * 1e9], [1e9], False, lr_head=lr)
@@ -136,10 +147,10 @@ def test_a_singular_second_moment_gives_nan_in_its_seed_alone():
     """A factor that cannot be inverted marks its own runs, and no others change a bit."""
     xx = torch.eye(6, dtype=torch.float64).repeat(2, 1, 1)
     gradient = random(2, 2, 3, 6, seed=0)
-    damping = torch.zeros(1, dtype=torch.float64)
-    before = kfac.precondition_inputs(gradient, xx, damping)
+    damping = torch.zeros(1, 1, 1, dtype=torch.float64)
+    before = SeedFactor(xx).solve(gradient, damping)
     xx[0, 2, 2] = 0.0
-    after = kfac.precondition_inputs(gradient, xx, damping)
+    after = SeedFactor(xx).solve(gradient, damping)
     assert after[0].isnan().all()
     assert torch.equal(after[1], before[1])
 
@@ -148,8 +159,8 @@ def test_a_head_without_full_rank_gives_nan_in_its_run_alone():
     """P_G = F^T F is singular in one run; the runs beside it do not change a bit."""
     of = population(seeds=(0,))
     weights, batch = random_weights(of, 2), Moments.of_batch(*random_batch(of, 20, seed=0))
-    before = kfac.output_preconditioned_gradient(weights, batch)
+    before = LinearView(batch, weights).natural(0)
     weights.head[0, 0, :, 1] = 0.0
-    after = kfac.output_preconditioned_gradient(weights, batch)
+    after = LinearView(batch, weights).natural(0)
     assert after[0, 0].isnan().all()
     assert torch.equal(after[0, 1], before[0, 1])

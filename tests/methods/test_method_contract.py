@@ -7,8 +7,11 @@ import pytest
 import torch
 
 from helpers import (
+    METRICS,
+    RUN_COLUMNS,
+    Stepper,
+    Weights,
     assert_close,
-    make_method,
     population,
     random_batch,
     random_weights,
@@ -16,9 +19,7 @@ from helpers import (
     small_settings,
 )
 from layerwise.data.moments import Moments
-from layerwise.networks.linear import Weights
 from layerwise.planning.compose import options
-from layerwise.results.tables import METRICS, RUN_COLUMNS
 from textbook import Textbook, batch_loss, forwards
 
 # These stay bounded at any step size: they orthonormalise the features and refit the head.
@@ -48,13 +49,13 @@ def test_steps_on_moments_are_the_textbooks_on_the_raw_batch(method):
     of, settings = population(**sizes), settings_on_two_step_sizes(method)
     variants = grid_of(settings)
     start = weights = random_weights(of, len(variants))
-    tested = make_method(settings, of, weights)
+    tested = Stepper(settings, of, weights)
     batches = [
         [random_batch(of, 20, seed=100 * t + 10 * b, mean=0.3) for b in range(2)] for t in range(3)
     ]
     for pair in batches:
         moments = [Moments.of_batch(*batch) for batch in pair]
-        weights = tested.step(weights, moments[: tested.batches_per_step])
+        weights = tested.step(weights, moments[: tested.batches])
     for s, (v, (damping, lr)) in product(range(2), enumerate(variants)):
         forward = forwards(of.covariance_power(1.0)[s])[settings.network]
         textbook = Textbook(settings.rule, forward, lr, damping, **settings.options)
@@ -75,7 +76,7 @@ def test_the_training_loss_is_that_of_the_raw_batch(method):
     of, settings = population(), settings_on_two_step_sizes(method)
     weights = random_weights(of, len(grid_of(settings)))
     x, y = random_batch(of, 20, seed=0, mean=0.3)
-    losses = make_method(settings, of, weights).loss(weights, Moments.of_batch(x, y))
+    losses = Stepper(settings, of, weights).loss(weights, Moments.of_batch(x, y))
     for s, v in product(range(2), range(len(grid_of(settings)))):
         forward = forwards(of.covariance_power(1.0)[s])[settings.network]
         expected = batch_loss(forward, weights.features[s, v], weights.head[s, v], x[s], y[s])
@@ -89,8 +90,8 @@ def test_a_step_changes_neither_its_weights_nor_its_batches(method):
     batches = [Moments.of_batch(*random_batch(of, 20, seed=seed)) for seed in (0, 50)]
     copies = [part.clone() for part in weights], [vars(batch).copy() for batch in batches]
     copies_of_moments = [{k: v.clone() for k, v in content.items()} for content in copies[1]]
-    tested = make_method(settings, of, weights)
-    tested.step(weights, batches[: tested.batches_per_step])
+    tested = Stepper(settings, of, weights)
+    tested.step(weights, batches[: tested.batches])
     assert all(torch.equal(a, b) for a, b in zip(weights, copies[0], strict=True))
     for batch, copy in zip(batches, copies_of_moments, strict=True):
         assert all(torch.equal(getattr(batch, name), copy[name]) for name in copy)
@@ -110,10 +111,10 @@ def test_a_broken_run_does_not_touch_its_neighbours(method, broken):
         {"no features": features, "no head": head}[broken][0, 0] = 0.0
     paths = []
     for weights in (start, Weights(features, head)):
-        tested = make_method(settings, of, weights)
+        tested = Stepper(settings, of, weights)
         for t in range(3):
             batches = [Moments.of_batch(*random_batch(of, 20, seed=seed)) for seed in (t, t + 50)]
-            stepped = tested.step(weights, batches[: tested.batches_per_step])
+            stepped = tested.step(weights, batches[: tested.batches])
             # As the loop does, a run that cannot step stays where it is.
             stuck = ~torch.isfinite(stepped.features.sum((-2, -1)) + stepped.head.sum((-2, -1)))
             weights = Weights(
@@ -165,12 +166,12 @@ def test_a_diverging_step_size_does_not_disturb_its_neighbour(method):
 def test_a_table_tells_divergence_from_results(method):
     """Rows are ok with every metric, or diverged, from diverged_at on, with none."""
     table = run(method, "method.lr=[0.1,1e9]")
-    assert tuple(table.columns) == RUN_COLUMNS
+    assert list(table.columns) == RUN_COLUMNS
     assert set(table.method) == {method}
     ok = table.status == "ok"
     assert ok.any()
-    assert table.loc[ok, list(METRICS)].notna().all(axis=None)
-    assert table.loc[~ok, list(METRICS)].isna().all(axis=None)
+    assert table.loc[ok, METRICS].notna().all(axis=None)
+    assert table.loc[~ok, METRICS].isna().all(axis=None)
     assert (ok == ~(table.step >= table.diverged_at).fillna(False)).all()
     sizes = table.groupby(["damping", "lr", "seed"]).size()
     assert (sizes == 11).all()

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from helpers import (
+    Stepper,
+    Weights,
     assert_close,
-    make_method,
     method_settings,
     population,
     random,
@@ -16,8 +17,8 @@ from helpers import (
     small_settings,
 )
 from layerwise.data.moments import Moments
-from layerwise.methods.newton import hessian
-from layerwise.networks.linear import Weights, linear_gradients
+from layerwise.networks.linear import LinearView
+from layerwise.networks.second_order import hessian
 from layerwise.settings.validation import ConfigError
 from textbook import batch_loss, forwards
 
@@ -29,7 +30,7 @@ def matrix_of(weights, moments, seed=0):
 
 
 def newton(of, weights, lr, damping=0.0):
-    return make_method(method_settings("newton.Newton", [lr], [damping]), of, weights)
+    return Stepper(method_settings("newton.Newton", [lr], [damping]), of, weights)
 
 
 @pytest.mark.parametrize("d_y", [3, 5])
@@ -54,7 +55,7 @@ def test_along_the_rescalings_it_gives_the_gradient():
     of = population()
     weights = random_weights(of, 1)
     moments = Moments.of_batch(*random_batch(of, 20, seed=0))
-    gradients = linear_gradients(weights, moments)
+    gradients = Weights(*LinearView(moments, weights).gradients)
     A = random(3, 3, seed=5)
     along = torch.cat([(A @ weights.features).flatten(2), -(weights.head @ A).flatten(2)], dim=2)
     expected = torch.cat(
@@ -88,11 +89,11 @@ def test_a_singular_hessian_gives_nan_in_its_run_alone():
     weights = random_weights(of, 2)
     settings = method_settings("newton.Newton", [0.1, 0.5], [0.0])
     batch = [Moments.of_batch(*random_batch(of, 20, seed=0))]
-    before = make_method(settings, of, weights).step(weights, batch)
+    before = Stepper(settings, of, weights).step(weights, batch)
     zeros = Weights(*(part.clone() for part in weights))
     for part in zeros:
         part[0, 0] = 0.0
-    after = make_method(settings, of, zeros).step(zeros, batch)
+    after = Stepper(settings, of, zeros).step(zeros, batch)
     for old, new in zip(before, after, strict=True):
         assert new[0, 0].isnan().all()
         assert torch.equal(new.flatten(0, 1)[1:], old.flatten(0, 1)[1:])

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from helpers import (
+    Stepper,
+    Weights,
     assert_close,
-    make_method,
     method_settings,
     population,
     random,
@@ -14,7 +15,6 @@ from helpers import (
 )
 from layerwise.data.moments import Moments
 from layerwise.methods.spectral import spectral_direction
-from layerwise.networks.linear import Weights
 
 
 def of_singular_values(rows, columns, values):
@@ -74,7 +74,7 @@ def test_the_path_follows_rotations_but_not_other_changes_of_basis():
     batches = [random_batch(of, 20, seed=10 * t) for t in range(4)]
 
     def path(weights, A):
-        method = make_method(method_settings("spectral.SpectralDescent", [0.05]), of, weights)
+        method = Stepper(method_settings("spectral.SpectralDescent", [0.05]), of, weights)
         for x, y in batches:
             weights = method.step(weights, [Moments.of_batch(x @ A.T, y)])
         return weights

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from helpers import (
+    Stepper,
     assert_close,
-    make_method,
     method_settings,
     population,
     random_batch,
@@ -55,7 +55,7 @@ def test_the_path_is_torchs(name):
     rule, optimiser, options, constants = RULES[name]
     of, lrs = population(seeds=(3, 7)), [0.01, 0.05, 0.2]
     start = random_weights(of, len(lrs))
-    method = make_method(method_settings(rule, lrs, **options), of, start)
+    method = Stepper(method_settings(rule, lrs, **options), of, start)
     batches = [random_batch(of, 16, seed=10 * t) for t in range(STEPS)]
     path, weights = [], start
     for batch in batches:

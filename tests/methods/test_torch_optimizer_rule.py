@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from helpers import (
+    Stepper,
+    Weights,
     assert_close,
-    make_method,
     method_settings,
     population,
     random_batch,
@@ -21,9 +22,7 @@ from helpers import (
     small_settings,
 )
 from layerwise.data.moments import Moments
-from layerwise.methods.base import Grid
-from layerwise.methods.torch_optimizer import TorchOptimizer
-from layerwise.networks.linear import Weights
+from layerwise.methods.base import load_rule, steps_of
 from layerwise.settings.validation import ConfigError
 from textbook import Textbook, forwards
 
@@ -50,7 +49,7 @@ LRS = [0.01, 0.05]
 
 def method_of(optimizer, weights, lrs=LRS, **settings):
     of = population(seeds=(3, 7))
-    return of, make_method(method_settings(RULE, lrs, optimizer=optimizer, **settings), of, weights)
+    return of, Stepper(method_settings(RULE, lrs, optimizer=optimizer, **settings), of, weights)
 
 
 @pytest.mark.parametrize(("optimizer", "settings"), OPTIMIZERS)
@@ -144,12 +143,10 @@ def test_both_sides_of_both_layers_are_preconditioned(method, keys):
     """The state holds a square matrix for each side of each layer, at the default dimensions."""
     of = population(seeds=(0,), d_x=100, d_y=15, rank=8)
     settings = small_settings(method, "method.lr=0.1").method
-    rule = TorchOptimizer(Grid(settings, torch.float64, "cpu"), **settings.options)
     weights = random_weights(of, 1)
-    batch = Moments.of_batch(*random_batch(of, 200, seed=0))
-    (lone,) = rule.step(
-        weights, [batch], rule.start(weights), make_method(settings, of, weights).network
-    )[1]
+    stepper = Stepper(settings, of, weights)
+    stepper.step(weights, [Moments.of_batch(*random_batch(of, 200, seed=0))])
+    (lone,) = stepper.memory
     for parameter in lone.parameters:
         state = lone.optimizer.state[parameter]
         factors = state[keys] if keys else [state["pre_cond_0"], state["pre_cond_1"]]
@@ -161,7 +158,7 @@ def refusal(*overrides):
     """The sentence that refuses a small run."""
     with pytest.raises(ConfigError) as caught:
         settings = small_settings("muon", *overrides).method
-        TorchOptimizer(Grid(settings, torch.float64, "cpu"), **settings.options)
+        load_rule(settings, steps_of(settings.lr, [], [1.0, 1.0], torch.zeros(1).double()))
     return str(caught.value)
 
 

@@ -15,8 +15,8 @@ from layerwise.metrics.linear import (
     outside_norm,
     subspace_distance,
 )
+from layerwise.networks.base import Predictor
 from layerwise.networks.linalg import orthonormal_rows
-from layerwise.networks.linear import Predictor
 
 
 def transfer_task(of, n, seeds=(0, 1)):

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import assert_close, population, random_batch, random_weights
+from helpers import Weights, assert_close, population, random_batch, random_weights
 from layerwise.data.moments import Moments
-from layerwise.networks.linear import NETWORKS, Weights, least_squares_head
+from layerwise.networks.linear import NETWORKS, least_squares_head
 from textbook import batch_loss, forwards, gradients
 
 
@@ -22,15 +22,16 @@ def test_loss_and_gradients_are_autograds(name, mean):
     of = population()
     weights = random_weights(of, 2)
     x, y = random_batch(of, 12, seed=3, mean=mean)
-    network = NETWORKS[name](of)
-    actual = network.gradients(weights, network.prepare(Moments.of_batch(x, y)))
+    view = NETWORKS[name](of).view(weights, Moments.of_batch(x, y))
+    alone = Weights(view.gradient(0), view.gradient(1))
+    assert all(map(torch.equal, alone, view.gradients))
     for s, v in product(range(2), range(2)):
         forward = forwards(of.covariance_power(1.0)[s])[name]
         G, F = weights.features[s, v], weights.head[s, v]
         expected_G, expected_F = gradients(forward, G, F, x[s], y[s])
-        assert_close(actual.features[s, v], expected_G)
-        assert_close(actual.head[s, v], expected_F)
-        assert_close(actual.loss[s, v], batch_loss(forward, G, F, x[s], y[s]))
+        assert_close(alone.features[s, v], expected_G)
+        assert_close(alone.head[s, v], expected_F)
+        assert_close(view.loss[s, v], batch_loss(forward, G, F, x[s], y[s]))
 
 
 @pytest.mark.parametrize("name", ["plain", "whitened"])
@@ -102,7 +103,7 @@ def test_batch_norm_of_the_hidden_layer_ignores_the_features_scale():
     of = population()
     features, head = random_weights(of, 2)
     moments = Moments.of_batch(*random_batch(of, 12, seed=3))
-    gradient = NETWORKS["bn_hidden"](of).gradients(Weights(1e3 * features, head), moments).features
+    gradient = NETWORKS["bn_hidden"](of).view((1e3 * features, head), moments).gradient(0)
     along = (gradient * features).sum(dim=-1).abs()
     norms = gradient.norm(dim=-1) * features.norm(dim=-1)
     assert (along < 1e-8 * norms).all()

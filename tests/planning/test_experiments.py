@@ -12,30 +12,23 @@ from matplotlib import pyplot as plt
 from matplotlib.text import Text
 
 from helpers import QUICK_SIZES, quick_plan
-from layerwise.data.instances import draw, key, save
 from layerwise.figures import render, style
 from layerwise.planning.compose import options
+from layerwise.planning.drawing import reads_of
+from layerwise.planning.expand import LABEL_KEYS
 from layerwise.planning.plan import ExperimentPlan, Job, plan
 from layerwise.results.aggregate import aggregate, collect
 from layerwise.results.tables import read_table
-from layerwise.settings.task import LinearProblem
-from layerwise.settings.validation import validate
 from layerwise.tasks import linear_representation
 from layerwise.tasks.run import run_cell, run_job
 
 
 def tables(planned: ExperimentPlan, folder: Path) -> list[Path]:
     """The reduced tables of an experiment, by the functions that the scripts call."""
-    drawn = {}
-    for content in json.loads(planned.instances):
-        seeds = content.pop("seeds")
-        problem = validate(LinearProblem, content)
-        drawn[key(problem.instance(seeds))] = draw(problem, seeds)
-    save(drawn, folder / "instances.npz")
     paths = []
     for (method, part), job in planned.jobs(16).items():
         paths.append(folder / "runs" / f"{method}-{part}.parquet")
-        run_job(json.loads(job.content), folder / "instances.npz" if drawn else None, paths[-1])
+        run_job(json.loads(job.content), None, paths[-1])
     experiment = planned.experiment
     if experiment.select_by == "nothing":
         collect(paths, folder)
@@ -46,11 +39,18 @@ def tables(planned: ExperimentPlan, folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize("name", options("experiment"))
 def test_an_experiment_runs_from_its_plan_to_its_figures(name: str, tmp_path: Path) -> None:
-    """Each figure draws every method, from rows without duplicates."""
+    """Each figure draws every method, from rows without duplicates, and from what it says that it reads
+    alone."""
     experiment = quick_plan(name)
     reduced = {path.stem: read_table(path) for path in tables(experiment, tmp_path)}
+    task = experiment.cells[0].settings.task
+    own = {*task.model_dump(), *task.metrics, *LABEL_KEYS}
     for figure in experiment.experiment.figures:
-        render(figure, reduced, experiment.labels, tmp_path / f"{figure}.pdf")
+        read = {
+            table: reduced[table].drop(columns=own.difference(columns), errors="ignore")
+            for table, columns in reads_of(figure).tables.items()
+        }
+        render(figure, read, experiment.labels, tmp_path / f"{figure}.pdf")
         drawn = pd.read_csv(tmp_path / f"{figure}.csv")
         assert not drawn.duplicated().any()
         assert set(drawn["method"]) == set(experiment.experiment.methods)

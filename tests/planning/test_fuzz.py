@@ -10,7 +10,7 @@ import pytest
 
 from layerwise.planning.compose import GROUPS, compose_config, options, paths_of, settings_of
 from layerwise.planning.plan import ExperimentPlan, plan, results_label
-from layerwise.results.tables import METRICS, read_table
+from layerwise.results.tables import read_table
 from layerwise.settings.run import RunSettings
 from layerwise.settings.validation import ConfigError
 from layerwise.tasks.run import run_cell
@@ -154,7 +154,7 @@ def planned(words: list[str], experiment: str, scale: str) -> ExperimentPlan | s
         assert SECRET not in sentence, words
         return sentence
     assert re.fullmatch(r"/quick-[0-9a-f]{8}", results_label("quick", words))
-    text = one.summary + one.instances + "".join(job.content for job in one.jobs(16).values())
+    text = one.summary + "".join(job.text + "".join(job.instances) for job in one.jobs(16).values())
     assert SECRET not in text, words
     return one
 
@@ -285,4 +285,4 @@ def test_accepted_overrides_run(folder, seed):
     run_cell(settings, None, folder / "run.parquet")
     table = pd.read_parquet(folder / "run.parquet")
     ok = table["status"] == "ok"
-    assert np.isfinite(table.loc[ok, list(METRICS)].to_numpy(dtype=float)).all()
+    assert np.isfinite(table.loc[ok, settings.task.metrics].to_numpy(dtype=float)).all()

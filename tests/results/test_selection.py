@@ -4,9 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers import RUN_COLUMNS
 from layerwise.results.aggregate import aggregate
-from layerwise.results.selection import bands, score_variants, select, summarise
-from layerwise.results.tables import RUN_COLUMNS, read_table, write_table
+from layerwise.results.selection import (
+    bands,
+    decades_within,
+    interpolated_quantile,
+    quartiles,
+    score_variants,
+    select,
+    summarise,
+)
+from layerwise.results.tables import read_table, write_table
 
 STEPS = [0, 1, 2, 4]
 
@@ -113,3 +122,27 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         write_table(pd.DataFrame({"a": [1, "text", object()]}), path)
     assert read_table(path)["a"].tolist() == [1]
     assert [file.name for file in tmp_path.iterdir()] == ["table.parquet"]
+
+
+def test_quantiles_are_interpolated_and_keep_infinities():
+    values = np.array([4.0, 1.0, 2.0, 3.0])
+    for q in (0.25, 0.5, 0.75, 1.0):
+        assert interpolated_quantile(values, q) == pytest.approx(np.quantile(values, q))
+    values = np.array([1.0, 2.0, np.nan, np.inf])
+    assert interpolated_quantile(values, 0.25) == 1.75
+    assert interpolated_quantile(values, 0.5) == np.inf  # between 2 and infinity
+    assert interpolated_quantile(np.array([1.0, 2.0, np.inf]), 0.5) == 2.0
+
+
+def test_quartiles_of_sixteen_seeds_are_no_order_statistics():
+    table = pd.DataFrame({"method": "sgd", "x": np.arange(1.0, 17)})
+    (row,) = quartiles(table, ["method"], "x").to_dict("records")
+    assert row == {"method": "sgd", "low": 4.75, "median": 8.5, "high": 12.25}
+
+
+def test_decades_within_a_bound():
+    lrs = np.array([0.1, 1.0, 10.0, 100.0])
+    assert decades_within(lrs, np.array([1.0, 0.01, 0.01, 1.0]), 0.1) == pytest.approx(2)
+    assert decades_within(lrs, np.array([1.0, 0.01, 0.01, np.inf]), 0.1) == pytest.approx(1.5)
+    assert decades_within(lrs, np.array([0.01, 1.0, 0.01, np.nan]), 0.1) == pytest.approx(1)
+    assert decades_within(lrs, np.ones(4), 0.1) == 0

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from helpers import make_method, population, random_weights, small_settings
+from helpers import Stepper, population, random_weights, small_settings
 from layerwise.data.moments import GaussianMoments
 
 aten = torch.ops.aten
@@ -152,7 +152,7 @@ def count(name: str, at: Shapes) -> Work:
     start = random_weights(of, at.v)
     lrs = [0.01 * (1 + place) for place in range(at.v)]
     settings = small_settings(name, f"method.lr={lrs}", f"method.damping={DAMPING[name]}").method
-    method = make_method(settings, of, start)
+    method = Stepper(settings, of, start)
     stream = GaussianMoments(of, at.n, seeds, "batches")
     weights = method.step(start, [stream.next()])
     tracemalloc.start()

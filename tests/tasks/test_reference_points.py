@@ -32,7 +32,7 @@ DEFAULTS = {
 def last_rows(method, *changes):
     """The rows of step 300, one a seed and step size."""
     settings = settings_of_run(method, {**DEFAULTS, **dict(changes)})
-    table = simulate(settings, draw(settings.task, settings.seeds))
+    (table,) = simulate([settings], [draw(settings.task, settings.seeds)])
     return table[table.step == 300]
 
 

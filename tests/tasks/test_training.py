@@ -5,12 +5,11 @@ import pandas as pd
 import pytest
 import torch
 
-from helpers import run, small_settings
+from helpers import METRICS, run, small_settings
 from layerwise.data.batches import RawBatches
 from layerwise.data.instances import draw
 from layerwise.data.population import populations
 from layerwise.results.selection import chosen_runs, score_variants, select, summarise
-from layerwise.results.tables import METRICS
 from layerwise.tasks.loop import WEIGHT_BOUND, record_steps
 from textbook import forwards, gradients
 
@@ -88,8 +87,8 @@ def test_a_diverged_run_is_recorded_with_its_step():
         assert 1 < at < 20
         assert (own.diverged_at == at).all()
         assert own.status.tolist() == ["ok"] * at + ["diverged"] * (21 - at)
-        assert own[list(METRICS)][own.step < at].notna().all(axis=None)
-        assert own[list(METRICS)][own.step >= at].isna().all(axis=None)
+        assert own[METRICS][own.step < at].notna().all(axis=None)
+        assert own[METRICS][own.step >= at].isna().all(axis=None)
     good = table[table.lr == 0.1]
     assert good.diverged_at.isna().all()
     assert (good.status == "ok").all()

@@ -17,7 +17,9 @@ from scipy.special import erf
 from layerwise.data.covariance import haar, spectrum
 from layerwise.theory.alignment import METHODS, optimal_damping, predicted_alignment
 from layerwise.theory.fixed_point import effective_ridge
-from layerwise.theory.links import LINKS, linear_part
+from layerwise.theory.linear_part import linear_part
+from layerwise.theory.links import NAMES as LINKS
+from layerwise.theory.links import named
 
 DIMENSION = 300
 SEEDS = 20
@@ -65,7 +67,7 @@ def simulated(setting: Setting) -> dict[str, np.ndarray]:
         rng = np.random.default_rng([seed, SETTINGS.index(setting)])
         beta = rng.standard_normal(d) / np.sqrt(d)
         x = rng.standard_normal((n, d)) * np.sqrt(setting.spectrum)
-        y = LINKS[setting.link](x @ beta) + NOISE * rng.standard_normal(n)
+        y = named(setting.link)(x @ beta) + NOISE * rng.standard_normal(n)
         sgd = x.T @ y / n
         if n > d:
             kfac = np.linalg.solve(x.T @ x / n + setting.damping * np.eye(d), sgd)

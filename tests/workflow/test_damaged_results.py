@@ -33,13 +33,13 @@ def foreign(content: bytes) -> bytes:
 
 
 FILES = (
-    "instances.npz", "runs/kfac-0.parquet", "runs/kfac-0.parquet.json", "summary.parquet",
+    "instances/0.npz", "runs/kfac-0.parquet", "runs/kfac-0.parquet.json", "summary.parquet",
     "scores.parquet", "selection.parquet", "traces.parquet",
 )  # fmt: skip
 DAMAGES = (flipped, truncated, emptied, foreign)
 CASES = list(product(FILES, DAMAGES))
 USUAL = [
-    ("instances.npz", flipped),
+    ("instances/0.npz", flipped),
     ("runs/kfac-0.parquet", truncated),
     ("runs/kfac-0.parquet.json", emptied),
     ("selection.parquet", foreign),

@@ -69,13 +69,25 @@ def test_instances_on_a_full_disk_keep_the_old_file(tmp_path):
     save({"a": draw(problem(), [0])}, path)
     before = path.read_bytes()
     problems = problem(d_x=40).instance([0, 1])
-    arguments = ("--problems", f"[{problems}]", "--out", str(path), "--log", "job.log")
+    (tmp_path / "problems.json").write_text(f"[{problems}]")
+    arguments = (
+        "--problems",
+        str(tmp_path / "problems.json"),
+        "--out",
+        str(path),
+        "--log",
+        "job.log",
+    )
     done = limited(20000, tmp_path, DRAW, *arguments)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert f"error: {path} was not written ([Errno 27] File too large) (log: " in done.stderr
     assert path.read_bytes() == before
-    assert {file.name for file in tmp_path.iterdir()} == {"instances.npz", "job.log"}
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "instances.npz",
+        "job.log",
+        "problems.json",
+    }
 
 
 def test_a_file_in_the_place_of_the_folder(tmp_path):

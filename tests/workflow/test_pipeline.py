@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from checkout import OVERRIDES, Checkout, only
-from layerwise.results.tables import RUN_COLUMNS
+from helpers import RUN_COLUMNS
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_small_run_leaves_every_result(finished: Checkout) -> None:
 
 def test_nothing_reruns_without_a_change(checkout: Checkout) -> None:
     """Neither a second call nor a touched file reruns anything."""
-    (checkout.folder / "src/layerwise/moments.py").touch()
+    (checkout.folder / "src/layerwise/data/moments.py").touch()
     assert checkout.due() == Counter()
 
 
@@ -103,12 +103,12 @@ def test_a_linked_and_a_relative_checkout_are_the_same(checkout: Checkout, tmp_p
             id="a method's code reruns that method and what follows",
         ),
         pytest.param(
-            "src/layerwise/moments.py", "batch_size**0.5", "(batch_size**0.5)",
+            "src/layerwise/data/moments.py", "batch_size**0.5", "(batch_size**0.5)",
             {"simulate kfac": 1, "simulate sgd": 1, "aggregate": 1, "figure": 1, "runs_page": 1, "all": 1},
             id="the engine's code reruns every simulation and no instances",
         ),
         pytest.param(
-            "src/layerwise/covariance.py", "np.geomspace(kappa, 1.0, d)",
+            "src/layerwise/data/covariance.py", "np.geomspace(kappa, 1.0, d)",
             "np.geomspace(kappa, 1, d)",
             {
                 "instances": 1, "simulate kfac": 1, "simulate sgd": 1, "aggregate": 1,
@@ -177,11 +177,11 @@ def test_a_failing_job_says_why_and_names_its_log(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path)
     done = checkout.small("--until", "instances")
     assert done.returncode == 0, done.stderr
-    for path in checkout.folder.glob("results/*/*/instances.npz"):
+    for path in checkout.folder.glob("results/*/*/instances/*.npz"):
         path.write_bytes(path.read_bytes()[:100])
     done = checkout.small()
     assert done.returncode != 0
     assert re.search(
-        r"error: .*instances\.npz is not a readable instance file.*\(log: ", done.stderr
+        r"error: .*instances/0\.npz is not a readable instance file.*\(log: ", done.stderr
     )
     assert not list(checkout.folder.glob("results/*/*/*/*.parquet"))

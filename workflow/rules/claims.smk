@@ -7,7 +7,6 @@ rule claims:
     input:
         tables=judged_tables,
         script="scripts/claims.py",
-        code=sources("layerwise.claims"),
     output:
         csv=f"{RESULTS}/claims.csv",
         evidence=EVIDENCE,
@@ -23,6 +22,8 @@ rule claims:
     resources:
         mem_mb=lambda wildcards, attempt: attempt * 2000,
         runtime=lambda wildcards, attempt: attempt * 10,
+    params:
+        code=code_of("layerwise.claims"),
     shell:
         "python scripts/claims.py {input.tables:q} --csv {output.csv:q}"
         " --readable {output.readable:q} --report {output.page:q} --log {log:q}"
@@ -31,12 +32,9 @@ rule claims:
 rule runs_page:
     """Gather the settings, versions and wall times of all runs for the report."""
     input:
-        records=[
-            f"{RESULTS}/{experiment}/runs/{method}-{part}.parquet.json"
-            for experiment, method, part in JOBS
-        ],
+        plans=[ancient(PIPELINE.plan_file(name)) for name in EXPERIMENTS],
+        records=[record for name in EXPERIMENTS for record in records_of(name)],
         script="scripts/runs_page.py",
-        code=sources("layerwise.results.pages"),
     output:
         report(f"{DRAWN}/runs.html", caption="../report/runs.rst", category="What was run"),
     log:
@@ -49,5 +47,7 @@ rule runs_page:
     resources:
         mem_mb=lambda wildcards, attempt: attempt * 2000,
         runtime=lambda wildcards, attempt: attempt * 10,
+    params:
+        code=code_of("layerwise.results.pages"),
     shell:
-        "python scripts/runs_page.py {input.records:q} --out {output:q} --log {log:q}"
+        "python scripts/runs_page.py {input.plans:q} --out {output:q} --log {log:q}"

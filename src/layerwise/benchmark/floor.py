@@ -21,7 +21,7 @@ from layerwise.data.moments import normals
 from layerwise.data.streams import generator
 from layerwise.networks.linalg import solve_factored_right
 from layerwise.settings.run import RunSettings
-from layerwise.settings.task import LinearTask
+from layerwise.settings.tasks.linear_representation import LinearTask
 
 DRAW = ("normals", "chi-squares", "x = root A", "F* G* x", "x x^T", "y x^T")
 HEAD = ("G xy", "z z^T")  # moments of z = G x

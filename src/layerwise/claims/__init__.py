@@ -24,35 +24,38 @@ CLAIMS: tuple[Claim, ...] = (*PAPER, *OURS)
 
 
 def table(results: Results) -> pd.DataFrame:
-    """One row for each claim: what it says, what was measured, and the verdict."""
+    """One row for each part of each claim: what it says, what was measured, and the verdicts of the part
+    and of the claim."""
     return _table([(claim, judge(claim, results)) for claim in CLAIMS])
 
 
 def _table(judgements: list[tuple[Claim, Judgement]]) -> pd.DataFrame:
     rows = []
     for claim, judged in judgements:
-        rows.append(
-            {
-                "claim": claim.name,
-                "statement": claim.statement,
-                "source": claim.source,
-                "quantity": claim.quantity,
-                "value": judged.value,
-                "low": judged.low,
-                "high": judged.high,
-                "seeds": judged.seeds,
-                "threshold": str(claim.threshold),
-                "partly": str(claim.partly),
-                "verdict": judged.verdict,
-                "figure": claim.figure,
-            }
-        )
+        for part, (estimate, verdict) in zip(claim.parts, judged.parts, strict=True):
+            rows.append(
+                {
+                    "claim": claim.name,
+                    "statement": claim.statement,
+                    "source": claim.source,
+                    "quantity": part.quantity,
+                    "value": estimate.value,
+                    "low": estimate.low,
+                    "high": estimate.high,
+                    "seeds": estimate.seeds,
+                    "threshold": str(part.threshold),
+                    "partly": str(part.partly),
+                    "part": verdict,
+                    "verdict": judged.verdict,
+                    "figure": claim.figure,
+                }
+            )
     return pd.DataFrame(rows)
 
 
 def markdown(judged: pd.DataFrame) -> str:
     """The table for readers, with a count of verdicts above."""
-    counts = judged["verdict"].value_counts()
+    counts = judged.drop_duplicates("claim")["verdict"].value_counts()
     lines = [
         "# Claims",
         "",
@@ -70,29 +73,31 @@ def markdown(judged: pd.DataFrame) -> str:
 
 def summary(judged: pd.DataFrame) -> str:
     """The verdicts on the paper's claims in a few lines, for the README."""
-    paper = judged[judged["claim"].str.startswith("C")]
+    parts = judged[judged["claim"].str.startswith("C")]
+    paper = parts.drop_duplicates("claim")
     counts = paper["verdict"].value_counts()
     words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     lines = [
         f"Of {len(paper)} statements that make up the paper's claims C1 to C10: **{words}**.",
         "",
     ]
-    for row in paper[paper["verdict"] != "reproduced"].to_dict("records"):
+    for row in parts[parts["part"] != "reproduced"].to_dict("records"):
         interval = f"[{row['low']:.2g}, {row['high']:.2g}]"
         measured = f"{row['quantity']}: {row['value']:.2g} {interval}"
-        lines.append(f"- {row['verdict']}: {row['statement']} ({row['claim']}; {measured})")
+        lines.append(f"- {row['part']}: {row['statement']} ({row['claim']}; {measured})")
     return "\n".join(lines) + "\n"
 
 
 def _cells(row: dict[Any, Any]) -> list[str]:
-    """A claim's row in Markdown."""
+    """A part's row in Markdown."""
     value = "{value:.3g} [{low:.3g}, {high:.3g}]".format(**row).replace("nan [nan, nan]", "")
     words = [row["claim"], row["statement"], row["source"], row["quantity"]]
+    weaker = row["partly"].removeprefix("at least ").removeprefix("at most ")
     return [
         *(word.replace("|", r"\|") for word in words),
         value,
-        f"{row['threshold']} ({row['partly'].split()[-1]})",
-        f"**{row['verdict']}**",
+        f"{row['threshold']} ({weaker})",
+        f"**{row['part']}**",
         row["figure"],
     ]
 

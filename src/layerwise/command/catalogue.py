@@ -1,9 +1,11 @@
 """What there is to choose from, with a line on each: from the first words of their files. No torch."""
 
 import ast
+from collections.abc import Sequence
 from pathlib import Path
 
 from layerwise.planning.compose import CONFIG_DIR, options
+from layerwise.planning.method_files import method_files
 from layerwise.planning.sources import PACKAGE_DIR
 from layerwise.settings.validation import ConfigError, nearest
 
@@ -11,21 +13,28 @@ GROUPS = {"experiments": "experiment", "methods": "method", "tasks": "task", "sc
 KINDS = ["experiments", "figures", "methods", "tasks", "scales"]
 
 
-def catalogue(kind: str) -> dict[str, str]:
-    """Names of a kind, each with its line. Raises ConfigError for an unknown kind."""
+def catalogue(kind: str, methods_from: Sequence[str] = ()) -> dict[str, str]:
+    """Names of a kind, each with its line; methods also of the user's folders. Raises ConfigError for an
+    unknown kind."""
     if kind not in KINDS:
         raise ConfigError(
             f"kind = {kind!r} is unknown{nearest(kind, KINDS)} (allowed are {', '.join(KINDS)})"
         )
     if kind == "figures":
         return _figures()
+    if kind == "methods":
+        return {name: _line(path) for name, path in method_files(methods_from).items()}
     group = GROUPS[kind]
     return {name: about(group, name) for name in options(group)}
 
 
 def about(group: str, name: str) -> str:
     """The first comment line of an option's file that is no directive to Hydra."""
-    lines = (CONFIG_DIR / group / f"{name}.yaml").read_text().splitlines()
+    return _line(CONFIG_DIR / group / f"{name}.yaml")
+
+
+def _line(path: Path) -> str:
+    lines = path.read_text().splitlines()
     comments = (line.removeprefix("#").strip() for line in lines if line.startswith("#"))
     return next((text for text in comments if not text.startswith("@package")), "")
 

@@ -8,7 +8,7 @@ from typing import Any
 from layerwise.command.catalogue import about
 from layerwise.command.snakemake import PROJECT, Due
 from layerwise.planning.plan import ExperimentPlan
-from layerwise.settings.experiment import RULES
+from layerwise.settings.experiment import NOTHING, SELECTIONS
 
 # Snakemake's reasons for a job in its own words, the most telling first, and what they mean here.
 REASONS = {
@@ -22,8 +22,6 @@ REASONS = {
 }
 # (method, task, engine) of earlier runs, with the work and the seconds of each.
 Earlier = Mapping[tuple[str, str, str], Sequence[tuple[int, float]]]
-# Tasks of one step, whatever a run's settings say.
-ONE_STEP = ("single_index", "spike")
 
 
 def described(planned: ExperimentPlan) -> list[str]:
@@ -45,11 +43,16 @@ def described(planned: ExperimentPlan) -> list[str]:
         f"  task       {settings.task.name}: {_pairs(shared)}",
         *_methods(planned),
         "  selection  "
-        + ("none" if select_by == "nothing" else RULES[select_by].format(target=experiment.target)),
+        + (
+            "none"
+            if select_by == NOTHING
+            else SELECTIONS[select_by][0].format(target=experiment.target)
+        ),
         f"  run        {len(settings.seeds)} seeds, {settings.steps} steps, "
         + _pairs(
             settings.model_dump(include={"engine", "record_every", "stop_at", "dtype", "device"})
         ),
+        *(f"  left out   {reason}" for reason in planned.left_out.values()),
         f"  figures    {', '.join(experiment.figures)}",
         f"  size       {len(planned.cells)} cells, {runs} runs, {jobs} simulation jobs",
     ]
@@ -101,7 +104,7 @@ def due_lines(jobs: Sequence[Due]) -> list[str]:
         if job.rule != "all":
             kind = job.wildcards.get("experiment", ""), job.rule, _why(job.reason)
             names = [
-                job.wildcards[key] for key in ("method", "figure", "run") if key in job.wildcards
+                job.wildcards[key] for key in ("job", "part", "figure") if key in job.wildcards
             ]
             kinds.setdefault(kind, []).append(" ".join(names))
     width = max(len(f"{rule} {experiment}") for experiment, rule, _ in kinds)
@@ -124,9 +127,9 @@ def time_line(due: Sequence[Due], plans: Mapping[str, ExperimentPlan], earlier: 
     """How long the simulations that are due take on one core, by earlier runs of the same method."""
     seconds, unknown = 0.0, set()
     for job in due:
-        if job.rule.endswith("simulate"):
-            method, part = job.wildcards["method"], int(job.wildcards["part"])
-            for cell in plans[job.wildcards["experiment"]].jobs()[method, part].cells:
+        if job.rule == "simulate":
+            method, _, part = job.wildcards["job"].rpartition("-")
+            for cell in plans[job.wildcards["experiment"]].jobs()[method, int(part)].cells:
                 estimate = _estimate(cell.settings.model_dump(), earlier)
                 seconds += estimate or 0.0
                 if estimate is None:
@@ -170,8 +173,7 @@ def _runs(configuration: dict[str, Any]) -> int:
 
 def _work(configuration: dict[str, Any]) -> int:
     """Steps of all runs of a cell together."""
-    steps = 1 if configuration["task"]["name"] in ONE_STEP else max(1, configuration["steps"])
-    return _runs(configuration) * steps
+    return _runs(configuration) * max(1, configuration["steps"])
 
 
 def _duration(seconds: float) -> str:

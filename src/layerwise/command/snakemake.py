@@ -1,6 +1,5 @@
 """The project's Snakemake pipeline as other programs start it: settings, command, signals. No torch."""
 
-import hashlib
 import os
 import re
 import signal
@@ -10,38 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from layerwise.planning.compose import CONFIG_DIR
-from layerwise.planning.overrides import read
-from layerwise.planning.plan import ExperimentPlan, canonical, plan_all, results_label
-from layerwise.results.files import write_json
+from layerwise.planning.request import Request
+from layerwise.results.files import digest_of, write_json
 
 PROJECT = CONFIG_DIR.parent
 INTERRUPTED = 130  # the exit code of shells for a program that Ctrl-C ended
-
-
-class Request(NamedTuple):
-    """What is to be reproduced: experiments (all when empty), a scale, overrides."""
-
-    experiments: tuple[str, ...]
-    scale: str
-    overrides: tuple[str, ...]
-
-    def plans(self) -> dict[str, ExperimentPlan]:
-        """Its experiments' plans. Raises ConfigError with one sentence."""
-        return plan_all(self.experiments or None, self.scale, self.overrides)
-
-    @property
-    def label(self) -> str:
-        """The folder of its results and figures, with its slash."""
-        return results_label(self.scale, self.overrides)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """It as Snakemake's configuration."""
-        named = {"experiments": list(self.experiments)} if self.experiments else {}
-        return named | {"scale": self.scale, "overrides": read(self.overrides).canonical}
 
 
 class Due(NamedTuple):
@@ -59,7 +34,7 @@ def snakemake(settings: Path, options: Sequence[str]) -> list[str]:
 
 def reproduce(request: Request, options: Sequence[str]) -> int:
     """Run the pipeline; its exit code. An interrupt ends it and its jobs, with exit code 130."""
-    digest = hashlib.sha256(canonical(request.settings).encode()).hexdigest()[:8]
+    digest = digest_of(request.settings)[:8]
     # Jobs on a cluster read the file too, so it lies with the results and stays.
     settings = PROJECT / f"results{request.label}" / "settings" / f"{digest}.json"
     write_json(request.settings, settings)

@@ -16,7 +16,7 @@ import numpy as np
 from layerwise.data.covariance import Array, eigenbasis, haar, spectrum
 from layerwise.data.streams import generator
 from layerwise.results.files import FileError, atomic_path, made_anew, unreadable
-from layerwise.settings.task import LinearProblem
+from layerwise.settings.tasks.linear_representation import LinearProblem
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from layerwise.figures import style
 from layerwise.results.selection import VARIANT, bands, chosen_runs
 from layerwise.theory import contraction
 
+READS = {"summary": ["kappa_x", "kappa_f", "steps_to_target"], "selection": ["lr_at_edge"]}
 BY = ["problem", "kappa_x", "kappa_f", *VARIANT]
 
 

@@ -10,6 +10,7 @@ from layerwise.figures import style
 from layerwise.results.selection import bands
 from layerwise.theory import contraction
 
+READS = {"summary": ["kappa_x", "kappa_f", "contraction", "head_sigma_min"]}
 BY = ["problem", "kappa_x", "kappa_f", "method", "lr", "damping"]
 MARKERS = "osD^vPX*<>"
 

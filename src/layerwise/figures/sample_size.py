@@ -8,6 +8,11 @@ from matplotlib.figure import Figure
 from layerwise.figures import panels, style
 from layerwise.results.selection import VARIANT, bands, chosen_runs
 
+READS = {
+    "summary": ["kappa_x", "kappa_f", "batch_size", "subspace_distance", "steps_to_target"],
+    "selection": [],
+}
+METHODS = ["kfac"]
 BY = ["problem", "kappa_x", "kappa_f", "batch_size", *VARIANT]
 
 

@@ -8,6 +8,13 @@ from matplotlib.figure import Figure
 from layerwise.figures import panels, style
 from layerwise.results.selection import VARIANT, bands, chosen_runs
 
+READS = {
+    "summary": [
+        "kappa_x", "kappa_f", "noise", "d_y", "rank", "n_transfer", "transfer_loss",
+    ],
+    "selection": [],
+}  # fmt: skip
+
 
 def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
     """A line for each method's features, and the expected loss with the true ones."""

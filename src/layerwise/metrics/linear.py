@@ -1,8 +1,10 @@
-"""Population metrics of a predictor: excess loss, subspace distance, transfer loss.
+"""What is measured of a linear network: a function a metric, of what a network is at a recorded step.
 
 All are batched: shapes (S, V). A diverged run's metrics are set to NaN by the training loop.
 """
 
+from collections.abc import Callable
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -10,8 +12,9 @@ from torch import Tensor
 
 from layerwise.data.moments import Moments
 from layerwise.data.population import Population
-from layerwise.networks.linalg import solve_spd_right, times_seed_matrix
-from layerwise.networks.linear import Predictor, least_squares_head
+from layerwise.networks.base import Predictor, View
+from layerwise.networks.linalg import orthonormal_rows, solve_spd_right, times_seed_matrix
+from layerwise.networks.linear import least_squares_head
 
 
 def true_map(population: Population, root: Tensor) -> Tensor:
@@ -83,3 +86,32 @@ class TransferTask:
         best = solve_spd_right(correlation, weighted @ weighted.mT)
         fitted = least_squares_head(features, self._sample)
         return TransferLoss(*(_half_square(head @ weighted - self._map) for head in (fitted, best)))
+
+
+class Evaluation:
+    """A network at a recorded step: its view on the coming batch, its predictor, and the population."""
+
+    def __init__(self, view: View, predictor: Predictor, population: Population, root: Tensor):
+        """``root`` is Sigma_x^(1/2), (S, d_x, d_x)."""
+        self.view, self.predictor, self.population, self.root = view, predictor, population, root
+
+    @cached_property
+    def basis(self) -> Tensor:
+        """Orthonormal rows that span the features': distances and refits depend on the row space alone,
+        and stay accurate."""
+        return orthonormal_rows(self.predictor.features)
+
+
+# The metrics of the network itself, by name.
+METRICS: dict[str, Callable[[Evaluation], Tensor]] = {
+    "train_loss": lambda at: at.view.loss,
+    "excess_loss": lambda at: excess_loss(at.predictor, at.population, at.root),
+    "subspace_distance": lambda at: subspace_distance(at.basis, at.population.features),
+    "outside_norm": lambda at: outside_norm(at.predictor.features, at.population.features),
+    "head_sigma_min": lambda at: head_sigma_min(at.predictor.head),
+}
+# And those on a transfer task.
+TRANSFER_METRICS: dict[str, Callable[[TransferLoss], Tensor]] = {
+    "transfer_loss": lambda losses: losses.sample,
+    "transfer_loss_population": lambda losses: losses.population,
+}

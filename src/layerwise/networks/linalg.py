@@ -45,3 +45,12 @@ def solve_spd_left(matrix: Tensor, columns: Tensor) -> Tensor:
 def orthonormal_rows(matrix: Tensor) -> Tensor:
     """An orthonormal basis of the row space, shape as given (rows <= columns)."""
     return torch.linalg.qr(matrix.mT).Q.mT
+
+
+def damped_descent(matrix: Tensor, gradient: Tensor, damping: Tensor) -> Tensor:
+    """-(matrix + damping I)^-1 gradient for symmetric, perhaps indefinite matrices; NaN where the sum is
+    singular. matrix (V or 1, N, N), gradient (V or 1, N), damping (V, 1, 1)."""
+    identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+    damped = matrix + damping * identity
+    solution, failed = torch.linalg.solve_ex(damped, gradient.expand(len(damped), -1))
+    return torch.where((failed != 0)[:, None], torch.nan, -solution)

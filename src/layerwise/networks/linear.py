@@ -1,133 +1,178 @@
 """The two-layer linear network f(x) = F G x on second moments, with and without batch-norm.
 
-Weights are batched over S seeds and V variants (step sizes x damping values). A network turns a
-batch's moments and weights into losses and gradients, keeps running statistics where it normalises,
-and says which affine map it computes at evaluation.
+Everything that a rule may ask for is a function of a batch's first and second moments. Layers are
+G (S, V, k, d_x) and F (S, V, d_y, k).
 """
 
-from typing import NamedTuple, Protocol
+from functools import cached_property
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
 from layerwise.data.moments import Moments
 from layerwise.data.population import Population
-from layerwise.networks.linalg import solve_spd_right, times_seed_matrix
-
-# PyTorch's BatchNorm1d defaults.
-BN_EPSILON = 1e-5
-BN_MOMENTUM = 0.1
-
-
-class Weights(NamedTuple):
-    """features G (S, V, k, d_x) and head F (S, V, d_y, k)."""
-
-    features: Tensor
-    head: Tensor
-
-
-class Gradients(NamedTuple):
-    """Gradients of the batch loss, shaped as the weights, and the loss itself (S, V)."""
-
-    features: Tensor
-    head: Tensor
-    loss: Tensor
-
-
-class Predictor(NamedTuple):
-    """The evaluated network x -> head (features x + offset).
-
-    features (S, V, k, d_x), head (S, V, d_y, k), offset (S, V, k) or None for zero.
-    """
-
-    features: Tensor
-    head: Tensor
-    offset: Tensor | None
-
-
-class RunningStatistics:
-    """Exponential averages of a mean and a variance, started at 0 and 1 as in PyTorch's BatchNorm."""
-
-    def __init__(self) -> None:
-        self.mean: Tensor | float = 0.0
-        self.variance: Tensor | float = 1.0
-
-    def update(self, mean: Tensor, variance: Tensor) -> None:
-        """Move towards a batch's statistics by BN_MOMENTUM."""
-        self.mean = self.mean + BN_MOMENTUM * (mean - self.mean)
-        self.variance = self.variance + BN_MOMENTUM * (variance - self.variance)
-
-    def scale(self) -> Tensor | float:
-        """1 / sqrt(variance + epsilon)."""
-        return (self.variance + BN_EPSILON) ** -0.5
-
-
-class Network(Protocol):
-    """What the training loop and the update rules use of a network."""
-
-    def prepare(self, moments: Moments) -> Moments:
-        """The moments of what reaches the first layer."""
-
-    def observe(self, weights: Weights, moments: Moments) -> None:
-        """Update running statistics, if any, with a training batch."""
-
-    def gradients(self, weights: Weights, prepared: Moments) -> Gradients:
-        """Loss and gradients on prepared moments."""
-
-    def predictor(self, weights: Weights) -> Predictor:
-        """The map computed at evaluation."""
-
-
-def linear_gradients(weights: Weights, moments: Moments) -> Gradients:
-    """Loss 0.5 E|y - F G x|^2 and its gradients (Eq. 5's) from the moments of x and y."""
-    features, head = weights
-    feature_x = times_seed_matrix(features, moments.xx)  # G Sigma
-    feature_y = times_seed_matrix(features, moments.yx.mT)  # E z y^T
-    zz = feature_x @ features.mT
-    head_gradient = head @ zz - feature_y.mT
-    gram = head.mT @ head
-    features_gradient = gram @ feature_x - times_seed_matrix(head.mT, moments.yx)
-    # tr(F zz F^T) - 2 tr(F E[z y^T]) = sum of F * (F zz - 2 y z^T)
-    cross = (head * (head_gradient - feature_y.mT)).sum(dim=(-2, -1))
-    return Gradients(features_gradient, head_gradient, 0.5 * (moments.yy[:, None] + cross))
+from layerwise.networks.activations import BN_EPSILON, RunningStatistics
+from layerwise.networks.base import Layers, Need, Network, Predictor, View
+from layerwise.networks.factors import RunFactor, SeedFactor
+from layerwise.networks.linalg import solve_spd_left, solve_spd_right, times_seed_matrix
+from layerwise.networks.second_order import gauss_newton_step, newton_step
+from layerwise.settings.tasks.linear_representation import LinearTask
 
 
 def least_squares_head(features: Tensor, moments: Moments) -> Tensor:
     """The head F that minimises the batch loss for given features: E[y z^T] (E[z z^T])^-1."""
-    zz = times_seed_matrix(features, moments.xx) @ features.mT
-    return solve_spd_right(times_seed_matrix(features, moments.yx.mT).mT, zz)
+    return LinearView(moments, (features,)).refitted()
+
+
+class LinearView(View):
+    """f(x) = F G x on the moments of what reaches the first layer: Eq. 5's parts in closed form."""
+
+    def __init__(self, moments: Moments, weights: Layers) -> None:
+        self._moments, self.weights = moments, weights
+
+    @property
+    def loss(self) -> Tensor:
+        # tr(F zz F^T) - 2 tr(F E[z y^T]) = sum of F * (F zz - 2 y z^T)
+        cross = (self.weights[1] * (self._head_gradient - self._yz)).sum(dim=(-2, -1))
+        return 0.5 * (self._moments.yy[:, None] + cross)
+
+    def gradient(self, layer: int) -> Tensor:
+        return self._head_gradient if layer else self._features_gradient
+
+    def inputs(self, layer: int) -> SeedFactor | RunFactor:
+        return RunFactor(self._zz, definite=True) if layer else SeedFactor(self._moments.xx)
+
+    def natural(self, layer: int) -> Tensor:
+        """Of G with P_G = F^T F: since grad_G = F^T (F G Sigma - E[y x^T]), it is G Sigma less the
+        least-squares fit of F to E[y x^T]; a product with P_G and a solve of as many columns as x has are
+        never formed. Of F, P_F = I."""
+        if layer:
+            return self._head_gradient
+        head = self.weights[1]
+        fit = solve_spd_left(head.mT @ head, head.mT)  # (F^T F)^-1 F^T
+        return self._feature_x - times_seed_matrix(fit, self._moments.yx)
+
+    def refitted(self) -> Tensor:
+        return solve_spd_right(self._yz, self._zz)
+
+    def gauss_newton(self, damping: Tensor) -> Layers:
+        features, head = self.weights
+        return gauss_newton_step(features, head, self.gradients, self._moments.xx, damping)
+
+    def newton(self, damping: Tensor) -> Layers:
+        features, head = self.weights
+        moments = self._moments
+        return newton_step(features, head, self.gradients, moments.xx, moments.yx, damping)
+
+    def at(self, weights: Layers) -> "LinearView":
+        return LinearView(self._moments, weights)
+
+    @cached_property
+    def _feature_x(self) -> Tensor:
+        """G Sigma."""
+        return times_seed_matrix(self.weights[0], self._moments.xx)
+
+    @cached_property
+    def _zz(self) -> Tensor:
+        """E z z^T of the features z = G x."""
+        return self._feature_x @ self.weights[0].mT
+
+    @cached_property
+    def _yz(self) -> Tensor:
+        """E y z^T."""
+        return times_seed_matrix(self.weights[0], self._moments.yx.mT).mT
+
+    @cached_property
+    def _features_gradient(self) -> Tensor:
+        head = self.weights[1]
+        return head.mT @ head @ self._feature_x - times_seed_matrix(head.mT, self._moments.yx)
+
+    @cached_property
+    def _head_gradient(self) -> Tensor:
+        return self.weights[1] @ self._zz - self._yz
+
+
+class HiddenBatchNormView(View):
+    """f(x) = F s (G x - mean), s = 1 / sqrt(variance + epsilon), on centred moments: the plain network's
+    gradients with effective head A = F diag(s), plus the path through s(G)."""
+
+    def __init__(self, centred: Moments, weights: Layers) -> None:
+        self._centred, self.weights = centred, weights
+
+    @property
+    def loss(self) -> Tensor:
+        return self._direct.loss
+
+    def gradient(self, layer: int) -> Tensor:
+        return self.gradients[layer]
+
+    @cached_property
+    def gradients(self) -> Layers:
+        head = self.weights[1]
+        features_gradient, effective_gradient = self._direct.gradients
+        scale_gradient = (effective_gradient * head).sum(dim=-2)  # dL/ds, effective: dL/dA
+        through_scale = (-(self._scale**3) * scale_gradient)[..., None] * self._feature_x
+        return features_gradient + through_scale, effective_gradient * self._scale[:, :, None, :]
+
+    def at(self, weights: Layers) -> "HiddenBatchNormView":
+        return HiddenBatchNormView(self._centred, weights)
+
+    @cached_property
+    def _feature_x(self) -> Tensor:
+        return times_seed_matrix(self.weights[0], self._centred.xx)
+
+    @cached_property
+    def _scale(self) -> Tensor:
+        """s, (S, V, k)."""
+        return ((self._feature_x * self.weights[0]).sum(dim=-1) + BN_EPSILON).rsqrt()
+
+    @cached_property
+    def _direct(self) -> LinearView:
+        features, head = self.weights
+        return LinearView(self._centred, (features, head * self._scale[:, :, None, :]))
+
+
+class LinearNetwork(Network[Moments], Protocol):
+    """A linear network also says which affine map it computes at evaluation."""
+
+    def predictor(self, weights: Layers) -> Predictor:
+        """The map computed at evaluation."""
 
 
 class Plain:
     """f(x) = F G x."""
 
+    offers: ClassVar[frozenset[Need]] = LinearTask.networks["plain"]
+
     def __init__(self, population: Population) -> None:
         """The plain network needs nothing of the population."""
 
-    def prepare(self, moments: Moments) -> Moments:
-        return moments
+    def view(self, weights: Layers, batch: Moments) -> View:
+        return LinearView(batch, weights)
 
-    def observe(self, weights: Weights, moments: Moments) -> None:
+    def observe(self, weights: Layers, batch: Moments) -> None:
         """Nothing is normalised."""
 
-    def gradients(self, weights: Weights, prepared: Moments) -> Gradients:
-        return linear_gradients(weights, prepared)
-
-    def predictor(self, weights: Weights) -> Predictor:
-        return Predictor(weights.features, weights.head, None)
+    def predictor(self, weights: Layers) -> Predictor:
+        features, head = weights
+        return Predictor(features, head, None)
 
 
 class Whitened(Plain):
     """An oracle: f(x) = F G Sigma_x^(-1/2) x, with the population's Sigma_x."""
 
+    offers: ClassVar[frozenset[Need]] = LinearTask.networks["whitened"]
+
     def __init__(self, population: Population) -> None:
         self._whitening = population.covariance_power(-0.5)
 
-    def prepare(self, moments: Moments) -> Moments:
-        return moments.transformed_inputs(self._whitening)
+    def view(self, weights: Layers, batch: Moments) -> View:
+        return LinearView(batch.transformed_inputs(self._whitening), weights)
 
-    def predictor(self, weights: Weights) -> Predictor:
-        return Predictor(times_seed_matrix(weights.features, self._whitening), weights.head, None)
+    def predictor(self, weights: Layers) -> Predictor:
+        features, head = weights
+        return Predictor(times_seed_matrix(features, self._whitening), head, None)
 
 
 class InputBatchNorm(Plain):
@@ -137,21 +182,23 @@ class InputBatchNorm(Plain):
     mean zero.
     """
 
+    offers: ClassVar[frozenset[Need]] = LinearTask.networks["bn_input"]
+
     def __init__(self, population: Population) -> None:
         self._running = RunningStatistics()
 
-    def prepare(self, moments: Moments) -> Moments:
-        centred = moments.centred_inputs()
+    def view(self, weights: Layers, batch: Moments) -> View:
+        centred = batch.centred_inputs()
         variance = centred.xx.diagonal(dim1=-2, dim2=-1)
-        return centred.scaled_inputs((variance + BN_EPSILON).rsqrt())
+        return LinearView(centred.scaled_inputs((variance + BN_EPSILON).rsqrt()), weights)
 
-    def observe(self, weights: Weights, moments: Moments) -> None:
-        variance = moments.centred_inputs().xx.diagonal(dim1=-2, dim2=-1)
-        self._running.update(moments.x_mean[:, None, None, :], variance[:, None, None, :])
+    def observe(self, weights: Layers, batch: Moments) -> None:
+        variance = batch.centred_inputs().xx.diagonal(dim1=-2, dim2=-1)
+        self._running.update(batch.x_mean[:, None, None, :], variance[:, None, None, :])
 
-    def predictor(self, weights: Weights) -> Predictor:
-        features = weights.features * self._running.scale()
-        return Predictor(features, weights.head, -(features * self._running.mean).sum(dim=-1))
+    def predictor(self, weights: Layers) -> Predictor:
+        features = weights[0] * self._running.scale()
+        return Predictor(features, weights[1], -(features * self._running.mean).sum(dim=-1))
 
 
 class HiddenBatchNorm(Plain):
@@ -161,32 +208,24 @@ class HiddenBatchNorm(Plain):
     times the mean of x.
     """
 
+    offers: ClassVar[frozenset[Need]] = LinearTask.networks["bn_hidden"]
+
     def __init__(self, population: Population) -> None:
         self._running = RunningStatistics()
 
-    def observe(self, weights: Weights, moments: Moments) -> None:
-        features = weights.features
-        feature_x = times_seed_matrix(features, moments.centred_inputs().xx)
-        mean = times_seed_matrix(features, moments.x_mean[:, :, None])
+    def view(self, weights: Layers, batch: Moments) -> View:
+        return HiddenBatchNormView(batch.centred_inputs(), weights)
+
+    def observe(self, weights: Layers, batch: Moments) -> None:
+        features = weights[0]
+        feature_x = times_seed_matrix(features, batch.centred_inputs().xx)
+        mean = times_seed_matrix(features, batch.x_mean[:, :, None])
         self._running.update(mean, (feature_x * features).sum(dim=-1, keepdim=True))
 
-    def gradients(self, weights: Weights, prepared: Moments) -> Gradients:
-        """The plain network's with effective head A = F diag(s), plus the path through s(G)."""
-        features, head = weights
-        centred = prepared.centred_inputs()
-        feature_x = times_seed_matrix(features, centred.xx)
-        scale = ((feature_x * features).sum(dim=-1) + BN_EPSILON).rsqrt()  # s, (S, V, k)
-        direct = linear_gradients(Weights(features, head * scale[:, :, None, :]), centred)
-        scale_gradient = (direct.head * head).sum(dim=-2)  # dL/ds, where direct.head is dL/dA
-        through_scale = (-(scale**3) * scale_gradient)[..., None] * feature_x
-        return Gradients(
-            direct.features + through_scale, direct.head * scale[:, :, None, :], direct.loss
-        )
-
-    def predictor(self, weights: Weights) -> Predictor:
-        features = weights.features * self._running.scale()
+    def predictor(self, weights: Layers) -> Predictor:
+        features = weights[0] * self._running.scale()
         mean = self._running.scale() * self._running.mean * torch.ones_like(features[..., :1])
-        return Predictor(features, weights.head, -mean.squeeze(-1))
+        return Predictor(features, weights[1], -mean.squeeze(-1))
 
 
 NETWORKS = {

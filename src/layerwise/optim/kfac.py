@@ -1,48 +1,69 @@
 """KFAC, the layer-wise preconditioner of Eq. 5, as a torch.optim.Optimizer."""
 
+import copy
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed import ProcessGroup
 from torch.optim import Optimizer
 
-from layerwise.optim.factors import FactorHooks
-from layerwise.optim.layers import Layer, as_groups, check_options, find_layers
+from layerwise.optim.gathering import Gathered
+from layerwise.optim.groups import as_groups, check_groups, with_names, without
+from layerwise.optim.layers import Layer, factor_dtype, find_layers, unwrapped
+from layerwise.optim.options import GATHERING, check_options
+from layerwise.optim.passes import Recorder
+from layerwise.optim.plans import Plan, plan, trained
+from layerwise.optim.scaling import GradientScaling
+from layerwise.optim.update import TENSORS
+from layerwise.optim.workers import check_workers, process_group_of, size_of, summed
 
 
 class KFAC(Optimizer):
-    """Kronecker-factored preconditioning of a model's nn.Linear layers, Eq. 5 of arXiv 2502.01763.
+    """Kronecker-factored preconditioning of a model's layers, Eq. 5 of arXiv 2502.01763.
 
-    A step on a layer's weight W (d_out, d_in), or [W b] (d_out, d_in + 1) with a trained bias, is
+    Layers are nn.Linear, nn.Conv1d and nn.Conv2d, without their subclasses and grouped
+    convolutions. A step on a layer's weight W (d_out, d_in), or [W b] (d_out, d_in + 1) with a
+    trained bias, is
 
         W <- W - lr (P + output_damping I)^-1 grad_W (Q + damping I)^-1
 
     with Q = E[a a^T] over the layer's inputs a (a one is appended for the bias) and P chosen by
     ``precondition_outputs``:
 
-    - "gauss_newton": P = E[J^T J], J = d model output / d layer output. This is Gauss-Newton's
-      factor for half the squared error. It costs a backward pass for each of the model's outputs.
+    - "gauss_newton": P = E[J^T H J], J = d model output / d layer output and H = the Hessian of
+      ``loss`` by the model's output: the identity for half the "squared_error". It costs a
+      backward pass for each of the model's outputs.
+    - "sampled": the same in expectation, from one backward pass of targets drawn from the model.
     - "empirical": P = E[g g^T], g = the gradient of a sample's loss by the layer's output.
     - "none": P = I.
 
-    E averages over the samples that were backpropagated since the last step. The loss must be a
-    mean over samples, and come from calling the model itself, as in model(x), where hooks see it.
+    E averages over the samples whose gradients are in .grad: those that were backpropagated since
+    it was last cleared, by whoever cleared it. The loss must be a mean over samples, and come from
+    calling the model itself, as in model(x). Layer inputs are (samples, positions..., features) or
+    a convolution's; ``sharing`` says how positions count (see layerwise.optim.sums).
 
-    ``params`` is as in torch.optim, to train a part of the model or give its parts options of
-    their own: all but ``other`` may differ among groups. A layer's weight and bias share a group.
+    ``params`` is as in torch.optim. All options but ``other`` and ``process_group`` may differ
+    among groups; what concerns factors must agree for a layer's weight and its bias.
 
     At every ``update_interval``-th step a layer's factors become factor_decay * factor +
     (1 - factor_decay) * new, starting from the first as it is, and are inverted. The steps between
-    reuse the inverses.
+    reuse the inverses. With ``pi_damping``, ``damping`` is that of P x Q, split between the two by
+    their traces, and ``output_damping`` is not used.
 
-    ``other`` makes the optimiser of all parameters but those of nn.Linear, for example
+    ``momentum`` averages the preconditioned gradients as torch.optim.SGD does, ``weight_decay`` is
+    decoupled as in AdamW, ``maximize`` ascends.
+
+    ``other`` makes the optimiser of all other parameters, for example
     ``lambda parameters: torch.optim.Adam(parameters, lr=1e-3)``. Its groups follow KFAC's in
-    param_groups, where schedulers reach them.
+    param_groups, where schedulers reach them, and its state is in KFAC's. ``process_group`` is
+    that of data-parallel workers, unless the model is a DistributedDataParallel.
 
-    Raises ValueError for arguments that cannot be used. Training raises RuntimeError where a layer
-    is used twice in a pass, has inputs that are not (samples, features), has a gradient whose pass
-    was not seen, or has a factor that is not positive definite.
+    Raises ValueError for arguments that cannot be used. A step raises RuntimeError, and changes
+    nothing, where the factors of a gradient are not known or a factor is not positive definite; the
+    sentence names the layer.
     """
 
     def __init__(
@@ -50,138 +71,269 @@ class KFAC(Optimizer):
         model: nn.Module,
         lr: float,
         *,
-        params: Iterable[nn.Parameter] | Iterable[dict[str, Any]] | None = None,
+        params: Iterable[Any] | None = None,
         damping: float = 1e-3,  # lambda_G in Eq. 5
         output_damping: float = 1e-3,
+        pi_damping: bool = False,
         factor_decay: float = 0.0,
         update_interval: int = 1,
         precondition_outputs: str = "gauss_newton",
+        loss: str = "squared_error",
+        sharing: str = "expand",
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        maximize: bool = False,
         other: Callable[[list[nn.Parameter]], Optimizer] | None = None,
+        process_group: ProcessGroup | None = None,
     ) -> None:
         defaults = {
             "lr": lr,
             "damping": damping,
             "output_damping": output_damping,
+            "pi_damping": pi_damping,
             "factor_decay": factor_decay,
             "update_interval": update_interval,
             "precondition_outputs": precondition_outputs,
+            "loss": loss,
+            "sharing": sharing,
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "maximize": maximize,
         }
-        groups = as_groups(model, params)
-        self._layers, rest = find_layers(model, groups)
-        if rest and other is None:
-            name = next(name for name, p in model.named_parameters() if p is rest[0])
+        if not isinstance(model, nn.Module):
             raise ValueError(
-                f"'{name}' belongs to no nn.Linear layer: give other, an optimiser for such "
-                "parameters, as in other=lambda parameters: torch.optim.Adam(parameters, lr=1e-3)."
+                f"model is a {type(model).__name__}: give the nn.Module itself, and its parameters "
+                "in params if only some are trained."
             )
-        for index, group in enumerate(groups):
-            own = [layer.parameters for layer in self._layers if layer.group == index]
-            group["params"] = [parameter for parameters in own for parameter in parameters]
-        super().__init__(groups, defaults)
-        self._other = other(rest) if rest and other is not None else None
-        if self._other is not None:
-            self.param_groups.extend(self._other.param_groups)
-        self._hooks = FactorHooks(model, self._layers, self._wanted)
+        if other is not None and not callable(other):
+            raise ValueError(
+                f"other is a {type(other).__name__}: give a function that makes an optimiser."
+            )
+        check_options(defaults)
+        self._model, self._process_group = model, process_group
+        groups = as_groups(model, params)
+        given = [p for group in groups for p in group["params"]]
+        self._layers, self._rest = find_layers(unwrapped(model), given)
+        check_groups(unwrapped(model), groups, self._layers, defaults, other is not None)
+        own = [with_names(without(group, set(self._rest))) for group in groups]
+        self._own = len(own)  # how many of param_groups are not of the other optimiser
+        super().__init__(own, defaults)
+        self._other = other(self._rest) if self._rest and other is not None else None
+        if self._other is not None and not isinstance(self._other, Optimizer):
+            raise ValueError(f"other made a {type(self._other).__name__}, which is no optimiser.")
+        self._share_with_other()
+        self._watch()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """For the constructor, which needs to see all groups; RuntimeError afterwards."""
-        if hasattr(self, "_hooks"):
-            raise RuntimeError("KFAC takes all its parameter groups when it is made, in params.")
-        check_options(self.defaults | param_group)
-        super().add_param_group(param_group)
+        """As in torch.optim; what belongs to no layer goes to the other parameters' optimiser."""
+        if not hasattr(self, "_recorder"):  # for the constructor, which has sorted the groups
+            check_options(self.defaults | param_group)
+            super().add_param_group(param_group)
+            return
+        (group,) = as_groups(self._model, [param_group])
+        check_options(self.defaults | group)
+        known = [p for old in self.param_groups for p in old["params"]]
+        layers, rest = find_layers(unwrapped(self._model), known + group["params"])
+        new_rest = [p for p in group["params"] if p in set(rest)]
+        check_groups(
+            unwrapped(self._model), [group], layers, self.defaults, self._other is not None
+        )
+        own, of_other = self.param_groups[: self._own], self.param_groups[self._own :]
+        self.param_groups = own
+        try:
+            super().add_param_group(with_names(without(group, set(rest))))
+        finally:
+            self._own = len(own)
+            self.param_groups = own + of_other
+        if self._other is not None and new_rest:
+            self._other.add_param_group({"params": new_rest})
+            self._share_with_other()
+        self._layers, self._rest = layers, rest
+        self.close()
+        self._watch()
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """A step on every layer that has a gradient, and one of the other parameters' optimiser.
 
-        A closure, if given, zeroes the gradients, backpropagates the loss and returns it; so does
-        the step.
+        A layer whose gradient is zero has none: it was cleared, or the batch was empty. A closure,
+        if given, zeroes the gradients, backpropagates the loss and returns it; so does the step.
         """
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for layer in self._layers:
-            if layer.module.weight.grad is not None:
-                self._step_layer(layer)
-        self._hooks.clear()
+        scaling = GradientScaling.of(self)
+        if scaling.overflowed:
+            return loss
+        group_of = self._group_of()
+        for group in self.param_groups[: self._own]:
+            check_options(group)
+        plans = self._plan(group_of, scaling)
         if self._other is not None:
+            scaling.unscale(self._rest)
             self._other.step()
+        for layer in self._layers:
+            for parameter in layer.held:
+                self.state[parameter].setdefault("step", 0)
+        for each in plans:
+            new, kept = dict(each.state), self.state[each.layer.held[0]]
+            kept.clear()
+            kept.update(new)
+            for parameter, of_parameter in each.directions:
+                self._move(parameter, of_parameter, group_of[parameter])
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """As in torch.optim; the factors of passes since the last step are forgotten, too."""
+        """As in torch.optim."""
         super().zero_grad(set_to_none)
-        self._hooks.clear()
-
-    def state_dict(self) -> dict[str, Any]:
-        """As in torch.optim, with the other parameters' optimiser under "other"."""
-        saved = super().state_dict()
-        if self._other is not None:
-            saved["other"] = self._other.state_dict()
-        return saved
+        self._recorder.gathered.clear()  # belonged to these gradients
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As in torch.optim. A run saved after a step goes on bitwise as it would have."""
+        # A copy, because tensors that two optimisers shared would be changed in place by both.
+        state_dict = copy.deepcopy(state_dict)
         super().load_state_dict(state_dict)
-        if self._other is not None:
-            self._other.load_state_dict(state_dict["other"])
-            self.param_groups[-len(self._other.param_groups) :] = self._other.param_groups
+        saved = [i for group in state_dict["param_groups"] for i in group["params"]]
+        for index, parameter in zip(saved, self._group_of(), strict=False):
+            for key, value in state_dict["state"].get(index, {}).items():
+                if key in TENSORS:  # torch.optim casts to the parameter's precision
+                    kept = value.to(parameter.device, factor_dtype(parameter))
+                    self.state[parameter][key] = kept
 
     def close(self) -> None:
-        """Take the hooks off the model, which then can be trained by another optimiser."""
-        self._hooks.close()
+        """See no pass of the model any more."""
+        self._recorder.close()
 
-    def _wanted(self, layer: Layer) -> str | None:
-        """The output factor that the layer's next step needs, or None between updates."""
-        group = self.param_groups[layer.group]
-        steps = self.state.get(layer.module.weight, {}).get("step", 0)
-        due = steps % group["update_interval"] == 0
-        return group["precondition_outputs"] if due else None
+    def __getstate__(self) -> dict[str, Any]:
+        kept = ("_model", "_layers", "_rest", "_own", "_other")
+        return super().__getstate__() | {key: getattr(self, key) for key in kept}
 
-    def _step_layer(self, layer: Layer) -> None:
-        group, state = self.param_groups[layer.group], self.state[layer.module.weight]
-        gradients = [p.grad for p in layer.parameters if p.grad is not None]
-        gradient = torch.cat([g.reshape(len(g), -1) for g in gradients], dim=1)
-        if self._wanted(layer) is not None:
-            if layer not in self._hooks.sums:
-                if not gradient.any():
-                    return  # zeros that zero_grad(set_to_none=False) left
-                raise RuntimeError(
-                    f"Layer '{layer.name}' has a gradient, but since the last step KFAC saw no "
-                    "call of the whole model that led to it."
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for group in self.param_groups[: self._own]:
+            for key, value in self.defaults.items():
+                group.setdefault(key, value)
+        if "_model" in state:  # a copy, which sees its own model's passes
+            self._process_group = None
+            self._watch()
+        elif self._other is not None:
+            of_other = self.param_groups[self._own :]
+            self._other.__setstate__({"state": self.state, "param_groups": of_other})
+
+    @property
+    def _step_supports_amp_scaling(self) -> bool:
+        """Whether GradScaler is to hand its scale over: squares of gradients need it."""
+        own = self.param_groups[: self._own]
+        return any(group["precondition_outputs"] == "empirical" for group in own)
+
+    def _group_of(self) -> dict[Tensor, dict[str, Any]]:
+        """The parameter group of each parameter, in order."""
+        return {p: group for group in self.param_groups for p in group["params"]}
+
+    def _watch(self) -> None:
+        """Gather factors from now on."""
+        self._undue: dict[Layer, int] = {}  # at which of its steps a layer last needed no factors
+        self._recorder = Recorder(unwrapped(self._model), self._layers, self._wanted)
+        weakref.finalize(self, self._recorder.close).atexit = False
+
+    def _share_with_other(self) -> None:
+        """One state and one list of groups hold both optimisers', as torch.optim's helpers expect."""
+        if self._other is not None:
+            self.state.update(self._other.state)
+            self._other.state = self.state
+            self.param_groups = self.param_groups[: self._own] + self._other.param_groups
+
+    def _wanted(self, layer: Layer) -> dict[str, Any] | None:
+        """How to gather the factors for the layer's next step, or None between updates."""
+        lead = layer.held[0]
+        state, group = self.state.get(lead, {}), self._group_of()[lead]
+        step = state.get("step", 0)
+        if step % group["update_interval"] and "input_inverse" in state:
+            self._undue[layer] = step
+            return None
+        return {key: group[key] for key in GATHERING}
+
+    def _plan(self, group_of: dict[Tensor, Any], scaling: GradientScaling) -> list[Plan]:
+        """The steps of all layers that have a gradient; RuntimeError if one cannot be made."""
+        workers = process_group_of(self._model, self._process_group)
+        stepped = [layer for layer in self._layers if trained(layer)]
+        gathered = {
+            layer: found
+            for layer in stepped
+            if (found := self._recorder.gathered.get(layer)) is not None and found.current
+        }
+        problems = []
+        for layer in self._layers:
+            problem = None
+            if not layer.intact:
+                problem = (
+                    "was pruned, reparametrised or given other parameters after KFAC was made: "
+                    "make KFAC anew"
                 )
-            self._update(layer, group, state)
-        direction = gradient @ state["input_inverse"]
-        if "output_inverse" in state:
-            direction = state["output_inverse"] @ direction
-        widths = [layer.module.in_features, 1][: len(layer.parameters)]
-        for parameter, part in zip(layer.parameters, direction.split(widths, dim=1), strict=True):
-            parameter.sub_(group["lr"] * part.reshape(parameter.shape))
+            elif layer in stepped:
+                problem = self._problem(layer, gathered.get(layer), group_of, scaling)
+            if problem is not None:
+                problems.append(f"Layer '{layer.name}' {problem}.")
+        if self._other is None and any(p.grad is not None for p in self._rest):
+            name = next(
+                name
+                for name, p in unwrapped(self._model).named_parameters()
+                if p.grad is not None and any(p is rest for rest in self._rest)
+            )
+            problems.append(f"'{name}' has a gradient now, and belongs to no layer: give other.")
+        if workers is not None:
+            states = [(layer in stepped) + (layer in gathered) for layer in self._layers]
+            check_workers(problems, states, workers)
+        if problems:
+            raise RuntimeError(problems[0])
+        plans = []
+        for layer in stepped:
+            sums = gathered[layer].sums if layer in gathered else None
+            if sums is not None and workers is not None:
+                sums = summed(sums, workers)
+            if sums is not None and gathered[layer].options["precondition_outputs"] == "empirical":
+                sums = sums.of_mean_loss(scaling.scale, size_of(workers))
+            state = self.state.get(layer.held[0], {})
+            plans.append(plan(layer, state, sums, group_of, scaling.scale))
+        return plans
+
+    def _problem(
+        self,
+        layer: Layer,
+        gathered: Gathered | None,
+        group_of: dict[Tensor, Any],
+        scaling: GradientScaling,
+    ) -> str | None:
+        """Why the layer's step would be wrong, as the end of a sentence."""
+        state, options = self.state.get(layer.held[0], {}), group_of[layer.held[0]]
+        if gathered is None:
+            step = state.get("step", 0)
+            undue = step % options["update_interval"] or self._undue.get(layer) == step
+            if undue and "input_inverse" in state:
+                return None
+            return (
+                "has a gradient, but since it was last cleared KFAC saw no call of the whole model, "
+                "as in model(x), that led to it: call the model itself, compile it after KFAC is "
+                "made, checkpoint without use_reentrant, and change gradients in place"
+            )
+        if gathered.refusal is not None:
+            return gathered.refusal
+        if gathered.options["precondition_outputs"] == "empirical" and not scaling.known:
+            return (
+                "has precondition_outputs = 'empirical', which cannot tell the scale that "
+                "GradScaler.unscale_ took off: leave that to GradScaler.step"
+            )
+        return None
+
+    def _move(self, parameter: nn.Parameter, direction: Tensor, group: dict[str, Any]) -> None:
+        """Momentum, weight decay and the step itself."""
+        state = self.state[parameter]
         state["step"] = state.get("step", 0) + 1
-
-    def _update(self, layer: Layer, group: dict[str, Any], state: dict[str, Any]) -> None:
-        """Take the factors since the last step into the averages, and invert them."""
-        sums = self._hooks.sums[layer]
-        sides = {"input": (sums.inputs, "damping"), "output": (sums.outputs, "output_damping")}
-        for side, (total, key) in sides.items():
-            if total is None:
-                continue
-            factor = total / sums.rows
-            if f"{side}_factor" in state:
-                decay = group["factor_decay"]
-                factor = decay * state[f"{side}_factor"] + (1 - decay) * factor
-            inverse = damped_inverse(factor, group[key])
-            if inverse is None:
-                raise RuntimeError(
-                    f"The {side} factor of layer '{layer.name}' is not positive definite: raise "
-                    f"{key} = {group[key]}, or lower lr if training diverged."
-                )
-            state[f"{side}_factor"], state[f"{side}_inverse"] = factor, inverse
-
-
-def damped_inverse(factor: Tensor, damping: float) -> Tensor | None:
-    """(factor + damping I)^-1 for a symmetric factor; None if that is not positive definite."""
-    identity = torch.eye(len(factor), dtype=factor.dtype, device=factor.device)
-    cholesky, failed = torch.linalg.cholesky_ex(factor + damping * identity)
-    return None if failed else torch.cholesky_inverse(cholesky)
+        if group["momentum"]:
+            if "momentum_buffer" in state:
+                direction = group["momentum"] * state["momentum_buffer"] + direction
+            state["momentum_buffer"] = direction
+        if group["weight_decay"]:
+            parameter.mul_(1 - group["lr"] * group["weight_decay"])
+        parameter.sub_((group["lr"] * direction).to(parameter.dtype))

@@ -1,121 +1,153 @@
-"""Which parameters are a linear layer's, and which options a parameter group may have."""
+"""Which parameters are preconditioned, by layer, and what a layer does to its inputs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.parameter import UninitializedParameter
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-OUTPUT_FACTORS = ("gauss_newton", "empirical", "none")
+KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Layer:
-    """A linear layer that is preconditioned as a whole: weight, and bias if it is trained."""
+    """A weight W (d_out, d_in), and the bias b beside it, that are preconditioned as [W b].
+
+    A convolution is linear in its patches: its weight stands for (channels out, channels in times
+    the kernel's size).
+    """
 
     name: str
-    module: nn.Linear
-    bias: Tensor | None  # None where there is none or it is frozen
-    group: int  # index of its parameter group
+    modules: list[nn.Module]  # more than one where they share the weight
+    weight: nn.Parameter
+    bias: nn.Parameter | None
+    held: list[nn.Parameter]  # those of the two that the optimiser was given
 
     @property
-    def parameters(self) -> list[Tensor]:
-        """The weight, and the bias if it is trained."""
-        return [self.module.weight] if self.bias is None else [self.module.weight, self.bias]
+    def width(self) -> int:
+        """d_in."""
+        return self.weight[0].numel()
 
-    def augmented(self, inputs: Tensor) -> Tensor:
-        """Inputs a (n, d_in), with a one appended to each if the bias is trained."""
-        if self.bias is None:
-            return inputs
-        return torch.cat([inputs, inputs.new_ones(len(inputs), 1)], dim=1)
+    @property
+    def holds_bias(self) -> bool:
+        """Whether inputs get a one appended, for the bias."""
+        return self.bias is not None and any(p is self.bias for p in self.held)
+
+    @property
+    def intact(self) -> bool:
+        """Whether the modules still use these parameters; pruning and such replace them."""
+        return all(is_used(self, module) for module in self.modules)
+
+    def columns(self, parameters: Collection[Tensor]) -> tuple[int, int]:
+        """Which columns of [W b] these parameters are: the first, and the one after the last."""
+        first = 0 if any(p is self.weight for p in parameters) else self.width
+        return first, self.width + any(p is self.bias for p in parameters)
+
+    def input_rows(self, module: nn.Module, inputs: Tensor) -> Tensor:
+        """Inputs as (samples, positions, d_in)."""
+        if isinstance(module, nn.Conv1d | nn.Conv2d):
+            return patches(module, inputs)
+        return inputs.reshape(len(inputs), -1, inputs.shape[-1])
+
+    def output_rows(self, module: nn.Module, outputs: Tensor) -> Tensor:
+        """Outputs, or gradients by them, as (samples, positions, d_out)."""
+        if isinstance(module, nn.Conv1d | nn.Conv2d):
+            return outputs.flatten(2).mT
+        return outputs.reshape(len(outputs), -1, outputs.shape[-1])
 
 
-def as_groups(
-    model: nn.Module, params: Iterable[nn.Parameter] | Iterable[dict[str, Any]] | None
-) -> list[dict[str, Any]]:
-    """New dictionaries of parameter groups; None stands for the whole model."""
-    if params is None:
-        params = model.parameters()
-    groups: list[Any] = list(params)
-    if not all(isinstance(group, dict) for group in groups):
-        groups = [{"params": groups}]
-    return [group | {"params": list(group["params"])} for group in groups]
+def is_used(layer: Layer, module: nn.Module) -> bool:
+    """Whether the module's weight and bias are the layer's parameters, now."""
+    now = module._parameters
+    return now.get("weight") is layer.weight and now.get("bias") is layer.bias
+
+
+def patches(module: nn.Conv1d | nn.Conv2d, inputs: Tensor) -> Tensor:
+    """What a convolution multiplies its kernels by: (samples, positions, channels x kernel)."""
+    mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
+    padded = functional.pad(inputs, module._reversed_padding_repeated_twice, mode=mode)
+    kernel, dilation, stride = module.kernel_size, module.dilation, module.stride
+    if isinstance(module, nn.Conv1d):
+        padded = padded[:, :, None]
+        kernel, dilation, stride = (1, *kernel), (1, *dilation), (1, *stride)
+    return functional.unfold(padded, kernel, dilation=dilation, stride=stride).mT
 
 
 def find_layers(
-    model: nn.Module, groups: Sequence[dict[str, Any]]
+    model: nn.Module, held: Collection[nn.Parameter]
 ) -> tuple[list[Layer], list[nn.Parameter]]:
-    """The groups' linear layers, and their other trained parameters.
+    """The layers that own one of these parameters, and the parameters that no layer owns.
 
-    Raises ValueError for a parameter of another model, for shared weights, for a layer that two
-    groups divide, and for a group without a linear layer.
+    A layer is a module that is an nn.Linear, nn.Conv1d or nn.Conv2d, and no subclass, because one
+    may compute something else: attention's out_proj never runs its own forward. Modules that share
+    a weight are one layer; a weight that any other module has too is in none.
+
+    Raises ValueError, with the parameter's name, for what no optimiser of the model could train.
     """
-    group_of: dict[Any, int] = {
-        p: index for index, group in enumerate(groups) for p in group["params"]
-    }
-    names: dict[Tensor, list[str]] = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False):
-        names.setdefault(parameter, []).append(name)
-    for parameter, index in group_of.items():
-        if parameter not in names:
-            raise ValueError(f"Parameter group {index} holds what is no parameter of the model.")
-    if len(group_of) < sum(len(group["params"]) for group in groups):
-        raise ValueError("A parameter is given twice: each belongs in one parameter group, once.")
-    # A subclass may compute something else: attention's out_proj never runs its own forward.
-    layers = [
-        _layer(name, module, group_of, names)
-        for name, module in model.named_modules()
-        if type(module) is nn.Linear and module.weight.requires_grad and module.weight in group_of
-    ]
-    for index in set(range(len(groups))) - {layer.group for layer in layers}:
+    names: dict[nn.Parameter, str] = {}
+    owners: dict[nn.Parameter, list[nn.Module]] = {}
+    for prefix, module in model.named_modules():
+        for key, parameter in module._parameters.items():
+            if parameter is not None:
+                names.setdefault(parameter, f"{prefix}.{key}" if prefix else key)
+                owners.setdefault(parameter, []).append(module)
+    given = set(held)
+    for parameter in held:
+        check_parameter(names.get(parameter), parameter)
+    layers: dict[nn.Parameter, Layer] = {}
+    for prefix, module in model.named_modules():
+        weight = module._parameters.get("weight")
+        if type(module) not in KINDS or weight is None or weight in layers:
+            continue
+        bias = module._parameters.get("bias")
+        own = [p for p in (weight, bias) if p in given]
+        modules = owners[weight]
+        beside = bias is None or len(owners[bias]) == len(modules)
+        if own and beside and all(is_layer(m, weight, bias) for m in modules):
+            layers[weight] = Layer(prefix or type(module).__name__, modules, weight, bias, own)
+    taken = {p for layer in layers.values() for p in layer.held}
+    return list(layers.values()), [p for p in held if p not in taken]
+
+
+def is_layer(module: nn.Module, weight: nn.Parameter, bias: nn.Parameter | None) -> bool:
+    """Whether the module is linear in its inputs or patches, with just this weight and bias."""
+    return (
+        type(module) in KINDS
+        and getattr(module, "groups", 1) == 1
+        and module._parameters.get("weight") is weight
+        and module._parameters.get("bias") is bias
+    )
+
+
+def check_parameter(name: str | None, parameter: Tensor) -> None:
+    """Raise ValueError for a parameter that cannot be trained; name is None for a stranger."""
+    if name is None:
         raise ValueError(
-            f"Parameter group {index} holds no weight of an nn.Linear layer that is trained, so "
-            "KFAC has nothing to precondition there."
+            f"A parameter of shape {tuple(parameter.shape)} in params is none of the model's."
         )
-    taken = {p for layer in layers for p in layer.parameters}
-    return layers, [p for p in group_of if p.requires_grad and p not in taken]
-
-
-def _layer(
-    name: str,
-    module: nn.Linear,
-    group_of: dict[Tensor, int],
-    names: dict[Tensor, list[str]],
-) -> Layer:
-    """The layer of a module whose weight is in a group; ValueError if it shares its parameters."""
-    bias = module.bias if module.bias is not None and module.bias.requires_grad else None
-    layer = Layer(name, module, bias, group_of[module.weight])
-    for parameter in layer.parameters:
-        if len(names[parameter]) > 1:
-            raise ValueError(
-                f"{' and '.join(names[parameter])} are one parameter: KFAC does not support shared "
-                "weights."
-            )
-        if group_of.get(parameter) != layer.group:
-            raise ValueError(
-                f"The weight and the bias of layer '{name}' must be in the same parameter group."
-            )
-    return layer
-
-
-def check_options(options: dict[str, Any]) -> None:
-    """Raise ValueError for the first option of a group that cannot be used."""
-    interval = options["update_interval"]
-    for key, usable, allowed in (
-        ("lr", options["lr"] > 0, "a number above 0"),
-        ("damping", options["damping"] >= 0, "a number of at least 0"),
-        ("output_damping", options["output_damping"] >= 0, "a number of at least 0"),
-        ("factor_decay", 0 <= options["factor_decay"] < 1, "a number from 0 to below 1"),
-        ("update_interval", isinstance(interval, int) and interval >= 1, "a count of at least 1"),
-    ):
-        if not usable:
-            raise ValueError(f"{key} = {options[key]} is not allowed: give {allowed}.")
-    kind = options["precondition_outputs"]
-    if kind not in OUTPUT_FACTORS:
-        nearest = get_close_matches(str(kind), OUTPUT_FACTORS, n=1, cutoff=0)[0]
+    if isinstance(parameter, UninitializedParameter):
         raise ValueError(
-            f"precondition_outputs = {kind!r} is not one of {', '.join(OUTPUT_FACTORS)}; the "
-            f"nearest is '{nearest}'."
+            f"'{name}' is uninitialized, as a lazy layer is before its first pass: call the model "
+            "once before KFAC is made."
         )
+    if not parameter.is_floating_point():
+        raise ValueError(f"'{name}' is of {parameter.dtype}: KFAC trains real floating point.")
+    if is_traceable_wrapper_subclass(parameter):
+        raise ValueError(
+            f"'{name}' is a {type(parameter.data).__name__}: KFAC does not support parameters that "
+            "are sharded or quantized."
+        )
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The module that torch.compile wraps, if it does."""
+    inner = model._modules.get("_orig_mod")
+    return model if inner is None else unwrapped(inner)
+
+
+def factor_dtype(parameter: Tensor) -> torch.dtype:
+    """Factors are in single precision, or in double if the parameter is."""
+    return torch.float64 if parameter.dtype == torch.float64 else torch.float32

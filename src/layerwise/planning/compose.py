@@ -11,30 +11,33 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from yaml import YAMLError
 
-from layerwise.planning.overrides import Change, Overrides, refuse_resolvers, spelled
+from layerwise.planning.method_files import CONFIG_DIR, load_method, method_files
+from layerwise.planning.overrides import Change, Overrides, read, refuse_resolvers, spelled
 from layerwise.settings.run import RunSettings, run_settings
 from layerwise.settings.validation import ConfigError, nearest
 
-CONFIG_DIR = Path(__file__).resolve().parents[3] / "config"
 GROUPS = ("task", "method", "experiment", "scale")
 # Keys of the command line that say where files are, and not what is computed.
-PATH_KEYS = ("instances", "out")
+PATH_KEYS = ("instances", "out", "methods_from")
 
 
-def options(group: str) -> list[str]:
-    """The options of a group: the names of its files."""
+def options(group: str, methods_from: Sequence[str] = ()) -> list[str]:
+    """The options of a group: the names of its files, those of the user's folders included."""
+    if group == "method":
+        return sorted(method_files(methods_from))
     return sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
 
 
-def check_option(group: str, name: str) -> None:
+def check_option(group: str, name: str, methods_from: Sequence[str] = ()) -> None:
     """Refuse an unknown option of a group, naming the nearest. Raises ConfigError."""
-    allowed = options(group)
+    allowed = options(group, methods_from)
     if name not in allowed:
         raise ConfigError(
             f"{group} = {name!r} is unknown{nearest(name, allowed)} (allowed are {', '.join(allowed)})"
@@ -48,7 +51,7 @@ def compose_experiment(name: str, scale: str, overrides: Overrides) -> dict[str,
     experiment or an override names, have files. Raises ConfigError with one sentence.
     """
     chosen, experiment = _load("experiment", name)
-    base = _base(overrides.task or chosen.get("override /task"))
+    base = _base(overrides.task or chosen.get("override /task"), overrides.methods_from)
     files = _merged(base, experiment, _load("scale", scale)[1])
     # The other methods have no part in it, and OmegaConf takes its time.
     named = {*files["experiment"]["methods"], *overrides.named_methods}
@@ -98,12 +101,12 @@ def _load(group: str, name: str) -> tuple[dict[str, str], dict[str, Any]]:
 
 
 @cache
-def _base(task: str | None) -> dict[str, Any]:
+def _base(task: str | None, methods_from: tuple[str, ...]) -> dict[str, Any]:
     """config.yaml with a task, None for the one that it chooses, and all methods in the place of one."""
     chosen, config = _load("", "config")
     task = task or chosen["task"]
     check_option("task", task)
-    methods = {name: _load("method", name)[1] for name in options("method")}
+    methods = {name: load_method(path) for name, path in method_files(methods_from).items()}
     settings = {key: value for key, value in config.items() if key != "hydra"}
     return settings | {"task": _load("task", task)[1], "methods": methods}
 
@@ -125,12 +128,25 @@ def _apply(change: Change, config: DictConfig) -> None:
 
 def compose_config(overrides: Sequence[str]) -> DictConfig:
     """Compose config.yaml with Hydra overrides. Raises ConfigError with one sentence."""
+    register_methods(overrides)
     _check_options(overrides)
     try:
         with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
             return compose("config", list(overrides))
     except Exception as error:  # of a strange override Hydra also raises ValueError, TypeError, …
         raise ConfigError(_explain(overrides, error)) from None
+
+
+def register_methods(overrides: Sequence[str]) -> None:
+    """Make the methods of the folders that overrides name known to Hydra. Raises ConfigError."""
+    shipped, every = method_files(), method_files(_methods_from(overrides))
+    for name in every.keys() - shipped.keys():
+        ConfigStore.instance().store(group="method", name=name, node=load_method(every[name]))
+
+
+def _methods_from(overrides: Sequence[str]) -> tuple[str, ...]:
+    """The folders of an override of a single run."""
+    return read([text for text in overrides if text.startswith("methods_from=")]).methods_from
 
 
 def settings_of(config: DictConfig) -> RunSettings:
@@ -158,10 +174,17 @@ def paths_of(config: DictConfig) -> tuple[Path, Path | None]:
 def _check_options(overrides: Sequence[str]) -> None:
     """Refuse an unknown option of a group, and resolvers."""
     refuse_resolvers(overrides)
+    folders = _methods_from(overrides)
     for override in overrides:
-        match = re.fullmatch(r"\+*(\w+)(?:@[\w.]+)?=(\w+)", override)
+        match = re.fullmatch(r"\+*(\w+)(?:@[\w.]+)?=(.*)", override, re.DOTALL)
         if match and match[1] in GROUPS:
-            check_option(match[1], match[2])
+            # Of a list Hydra takes the last that it meets for each key, without a word.
+            if not re.fullmatch(r"""(["']?)\w+\1""", match[2]):
+                raise ConfigError(
+                    f"{match[1]} = {match[2]} is not allowed: allowed is one name, as in "
+                    f"{match[1]}={options(match[1], folders)[0]}"
+                )
+            check_option(match[1], match[2].strip("\"'"), folders)
 
 
 def _below(config: DictConfig, key: str) -> str | None:

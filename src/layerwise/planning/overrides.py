@@ -7,9 +7,10 @@ experiments.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain, pairwise
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -23,6 +24,10 @@ ELSEWHERE = {
     "experiment": "experiments are named without a key",
     "scale": "the scale is chosen by --scale, or scale in Snakemake's configuration",
 }
+
+
+# Elements of a list that are parsed at once.
+LONG = 50
 
 
 class Change(NamedTuple):
@@ -42,6 +47,7 @@ class Overrides:
     changes: tuple[Change, ...]
     task: str | None  # another task for the experiments
     methods: tuple[str, ...]  # those added to the experiments
+    methods_from: tuple[str, ...] = ()  # folders with methods of the user's
 
     @property
     def method_word(self) -> str:
@@ -62,6 +68,8 @@ class Overrides:
         """The overrides in one spelling and one order."""
         task = [] if self.task is None else [f"task={self.task}"]
         added = [f"+method={name}" for name in self.methods]
+        if self.methods_from:
+            added.append(methods_from_override(self.methods_from))
         changes = [f"{'+' * c.adds}{spelled(c.key)}={c.text}" for c in self.changes]
         return sorted([*task, *added, *changes])
 
@@ -80,14 +88,22 @@ def refuse_resolvers(texts: Sequence[str]) -> None:
 
 def read(texts: Sequence[str]) -> Overrides:
     """Parse overrides. Raises ConfigError with one sentence."""
+    return _read(tuple(texts))
+
+
+@cache
+def _read(texts: tuple[str, ...]) -> Overrides:
     refuse_resolvers(texts)
     changes, methods, task = [], [], None
+    folders: tuple[str, ...] = ()
     for override in map(_parsed, texts):
         key, text = override.key_or_group, override.get_value_element_as_str()
         if key == "task":
             task = text
         elif key == "method" and override.is_add():
             methods.append(text)
+        elif key == "methods_from":
+            folders = _folders(override.value())
         elif key in ELSEWHERE:
             raise ConfigError(f"{key} = {text} is not allowed as an override: {ELSEWHERE[key]}")
         else:
@@ -98,12 +114,31 @@ def read(texts: Sequence[str]) -> Overrides:
     for above, below in pairwise(keys):
         if below.startswith(above):
             raise ConfigError(f"{spelled(below[:-1])} is set by more than one override, keep one")
-    return Overrides(tuple(changes), task, tuple(sorted(set(methods))))
+    return Overrides(tuple(changes), task, tuple(sorted(set(methods))), folders)
+
+
+def methods_from_override(folders: Sequence[str | Path]) -> str:
+    """The override that names folders with methods of the user's."""
+    quoted = (str(folder).replace("'", "\\'") for folder in folders)
+    return "methods_from=[" + ",".join(f"'{folder}'" for folder in quoted) + "]"
+
+
+def _folders(value: Any) -> tuple[str, ...]:
+    """Absolute paths of one folder or several. Raises ConfigError for what is none."""
+    folders = []
+    for name in value if isinstance(value, list) else [value]:
+        folder = Path(str(name)).expanduser().absolute()
+        if not folder.is_dir():
+            raise ConfigError(
+                f"methods_from = {str(name)!r} is not allowed: there is no such folder"
+            )
+        folders.append(str(folder))
+    return tuple(folders)
 
 
 def _parsed(text: str) -> Override:
     try:
-        override = OverridesParser.create().parse_override(text)
+        override = _in_pieces(text) or OverridesParser.create().parse_override(text)
     except HydraException:
         raise ConfigError(
             f"the override {text!r} is not allowed: it is not of Hydra's form key=value"
@@ -118,3 +153,21 @@ def _parsed(text: str) -> Override:
             f"{override.key_or_group}=[1,2]"
         )
     return override
+
+
+def _in_pieces(text: str) -> Override | None:
+    """Parse a long list of numbers and words piece by piece; None for anything else. Hydra's parser takes
+    a time that grows with the square of a list's length: half a minute for 10,000 values."""
+    key, _, value = text.partition("=")
+    if len(value) < 2 * LONG or not re.fullmatch(r"\[[\w\s.,+-]+\]", value):
+        return None
+    elements = value[1:-1].split(",")
+    parser = OverridesParser.create()
+    pieces = [
+        parser.parse_override(f"{key}=[{','.join(elements[start : start + LONG])}]")
+        for start in range(0, len(elements), LONG)
+    ]
+    whole = pieces[0]
+    whole.input_line = text
+    whole._value = [element for piece in pieces for element in cast(list[Any], piece._value)]
+    return whole

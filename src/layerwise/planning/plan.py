@@ -1,65 +1,30 @@
 """From an experiment's configuration to the cells and jobs of the pipeline. No torch.
 
-A cell is a method on a problem, with all seeds, step sizes and damping values. A job runs several of a
-method's cells, so that its start-up does not count, or at a small scale those of all methods; its
-canonical JSON decides whether it is run again.
+A job runs several of a method's cells, so that its start-up does not count, or at a small scale those of
+all methods.
 """
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import Any, get_origin
 
 from layerwise.planning.compose import PATH_KEYS, check_option, compose_experiment, options
+from layerwise.planning.drawing import check_figures
 from layerwise.planning.expand import LABEL_KEYS, expand
+from layerwise.planning.jobs import Cell, Job
 from layerwise.planning.overrides import Overrides, read
+from layerwise.results.files import canonical
 from layerwise.settings.experiment import Experiment, Scale
-from layerwise.settings.run import RunSettings, run_settings
-from layerwise.settings.task import LinearTask
+from layerwise.settings.method import filled_in
+from layerwise.settings.run import run_settings
+from layerwise.settings.tasks import TASKS
 from layerwise.settings.validation import ConfigError, nearest, validate
 
 # Cells of a job, unless Snakemake's configuration says otherwise.
 CELLS_PER_JOB = 16
 # The name of jobs that run all methods of an experiment.
 ALL_METHODS = "all"
-# The task that runs any method; the others know theirs.
-ANY_METHOD = "linear_representation"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A method on a problem. ``varied`` holds the keys that the experiment varies, for the tables."""
-
-    problem: str
-    varied: dict[str, Any]
-    settings: RunSettings
-
-
-@dataclass(frozen=True)
-class Job:
-    """Cells that run one after the other; those of a method are next to each other."""
-
-    cells: tuple[Cell, ...]
-
-    @property
-    def content(self) -> str:
-        """Canonical JSON of all that affects its numbers; a method's cells differ in their tasks alone."""
-        methods: dict[str, dict[str, Any]] = {}
-        for cell in self.cells:
-            shared = cell.settings.model_dump(exclude={"task"})
-            own = methods.setdefault(shared["method"]["name"], {"settings": shared, "problems": []})
-            task = cell.settings.task.model_dump()
-            own["problems"].append({"problem": cell.problem, "varied": cell.varied, "task": task})
-        return canonical(list(methods.values()))
-
-    @property
-    def modules(self) -> tuple[str, ...]:
-        """The modules of the task and of the methods' rules, which a run loads by name."""
-        rules = {cell.settings.method.rule.split(".")[0]: None for cell in self.cells}
-        task = self.cells[0].settings.task.name
-        return f"layerwise.tasks.{task}", *(f"layerwise.methods.{rule}" for rule in rules)
 
 
 @dataclass(frozen=True)
@@ -71,13 +36,10 @@ class ExperimentPlan:
     task: str
     labels: dict[str, str]
     methods_apart: bool
+    left_out: dict[str, str]  # methods that were to be added and do not fit, with the refusal
 
     def jobs(self, cells_per_job: int = CELLS_PER_JOB) -> dict[tuple[str, int], Job]:
-        """Jobs by method, or ALL_METHODS, and part, at most ``cells_per_job`` cells. Raises ConfigError."""
-        if not isinstance(cells_per_job, int) or cells_per_job < 1:
-            raise ConfigError(
-                f"cells_per_job = {cells_per_job!r} is not allowed: allowed is a whole number of at least 1"
-            )
+        """Jobs by method, or ALL_METHODS, and part, at most ``cells_per_job`` cells."""
         cells: dict[str, list[Cell]] = {}
         for method in self.experiment.methods:
             own = [cell for cell in self.cells if cell.settings.method.name == method]
@@ -88,20 +50,10 @@ class ExperimentPlan:
             for part, start in enumerate(range(0, len(own), cells_per_job))
         }
 
-    @cached_property
-    def instances(self) -> str:
-        """Canonical JSON of the distinct instances that the cells share; [] where a run draws its own."""
-        distinct = {
-            cell.settings.task.instance(cell.settings.seeds): None
-            for cell in self.cells
-            if isinstance(cell.settings.task, LinearTask)
-        }
-        return f"[{','.join(distinct)}]"
-
     @property
-    def reduction(self) -> str:
-        """Canonical JSON of the rule that selects step sizes."""
-        return canonical({"select_by": self.experiment.select_by, "target": self.experiment.target})
+    def reduction(self) -> dict[str, Any]:
+        """The rule that selects step sizes."""
+        return {"select_by": self.experiment.select_by, "target": self.experiment.target}
 
     @property
     def summary(self) -> str:
@@ -116,11 +68,6 @@ class ExperimentPlan:
         return self.experiment.described(shared, first.settings.steps, len(first.settings.seeds))
 
 
-def canonical(content: Any) -> str:
-    """The one JSON text of a content: sorted keys, no spaces."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"))
-
-
 def results_label(scale: str, overrides: Sequence[str]) -> str:
     """The folder of a scale's results, with its slash: none for the paper's, one of its own for each set of
     overrides, whatever their order and spelling, so that they live side by side."""
@@ -131,21 +78,19 @@ def results_label(scale: str, overrides: Sequence[str]) -> str:
 
 
 def plan_all(
-    names: Sequence[str] | str | None, scale: str, overrides: Sequence[str] = ()
+    names: Sequence[str] | None, scale: str, overrides: Sequence[str] = ()
 ) -> dict[str, ExperimentPlan]:
     """Plans of the named experiments, of all when None. Raises ConfigError with one sentence."""
-    chosen = (
-        options("experiment") if names is None else [names] if isinstance(names, str) else names
-    )
+    chosen = options("experiment") if names is None else names
     parsed = read(overrides)
     check_option("scale", scale)
     for group, given in (("experiment", chosen), ("method", parsed.named_methods)):
         for name in given:
-            check_option(group, name)
+            check_option(group, name, parsed.methods_from)
     plans = {}
     for name in chosen:
         try:
-            plans[name] = _plan(name, scale, parsed)
+            plans[name] = _plan(name, scale, parsed, everywhere=names is None)
         except ConfigError as error:
             raise ConfigError(f"{error} (in experiment {name!r})") from None
     _refuse_idle(parsed, plans)
@@ -157,17 +102,20 @@ def plan(name: str, scale: str, overrides: Sequence[str] = ()) -> ExperimentPlan
     return plan_all([name], scale, overrides)[name]
 
 
-def _plan(name: str, scale: str, overrides: Overrides) -> ExperimentPlan:
-    """Compose an experiment at a scale and expand it."""
+def _plan(name: str, scale: str, overrides: Overrides, everywhere: bool) -> ExperimentPlan:
+    """Compose an experiment at a scale and expand it. A method that overrides add to all experiments
+    (``everywhere``) is left out of those that it does not fit."""
     content = compose_experiment(name, scale, overrides)
+    listed = content["experiment"]["methods"]
+    added = [one for one in overrides.methods if isinstance(listed, list) and one not in listed]
     experiment = validate(
-        Experiment, _with_added(content.pop("experiment"), content["task"], overrides), "experiment"
+        Experiment, _with_added(content.pop("experiment"), overrides), "experiment"
     )
-    experiment.check(name, str(content["task"]["name"]))
+    experiment.check(name, str(content["task"]["name"]), content["task"]["metrics"])
     scaled = validate(Scale, content.pop("scale"), "scale")
     methods = content.pop("methods")
     for method in experiment.methods:
-        check_option("method", method)
+        check_option("method", method, overrides.methods_from)
     labels = {method: _label(methods[method]) for method in experiment.methods}
     base = {key: value for key, value in content.items() if key not in PATH_KEYS}
     # What an override sets, a scale leaves as it is.
@@ -175,17 +123,47 @@ def _plan(name: str, scale: str, overrides: Overrides) -> ExperimentPlan:
     if scaled.max_steps is not None and "steps" not in changed:
         base["steps"] = min(base["steps"], scaled.max_steps)
     for method in experiment.methods:
+        methods[method] = filled_in(methods[method], base["task"])
         if isinstance(lr := methods[method]["lr"], list) and f"methods.{method}.lr" not in changed:
             methods[method]["lr"] = scaled.thinned(lr, scaled.lr_points)
-    replaced = {key: value for key, value in base["task"].items() if f"task.{key}" in changed}
-    cells = [
-        _cell(problem, base, methods[method], overrides.method_word)
-        for problem in expand(experiment.problems, scaled, replaced)
-        for method in experiment.methods
-    ]
+    # A key that is a list in itself, such as metrics, is no axis.
+    replaced = {
+        key: value
+        for key, value in base["task"].items()
+        if f"task.{key}" in changed and key not in _list_keys(str(base["task"]["name"]))
+    }
+    problems = expand(experiment.problems, scaled, replaced)
+    cells: dict[str, list[Cell]] = {}
+    left_out: dict[str, str] = {}
+    for method in experiment.methods:
+        try:
+            cells[method] = [
+                _cell(problem, base, methods[method], overrides.method_word) for problem in problems
+            ]
+        except ConfigError as error:
+            if not everywhere or method not in added:
+                raise
+            left_out[method] = str(error)
+    present = [method for method in experiment.methods if method in cells]
+    experiment = experiment.model_copy(update={"methods": present})
+    ordered = tuple(cell for row in zip(*cells.values(), strict=True) for cell in row)
+    if ordered:
+        shared = set(LABEL_KEYS).intersection(*problems)
+        check_figures(experiment, [cell.settings for cell in ordered], shared)
     return ExperimentPlan(
-        experiment, tuple(cells), base["task"]["name"], labels, scaled.jobs_of == "method"
+        experiment,
+        ordered,
+        base["task"]["name"],
+        {method: labels[method] for method in present},
+        scaled.jobs_of == "method",
+        left_out,
     )
+
+
+def _list_keys(task: str) -> set[str]:
+    """The keys of a task whose values are lists; none of an unknown one, refused with the runs."""
+    fields = TASKS[task].model_fields if task in TASKS else {}
+    return {key for key, field in fields.items() if get_origin(field.annotation) is list}
 
 
 def _label(method: dict[str, Any]) -> str:
@@ -197,26 +175,22 @@ def _label(method: dict[str, Any]) -> str:
     return label
 
 
-def _with_added(
-    experiment: dict[str, Any], task: dict[str, Any], overrides: Overrides
-) -> dict[str, Any]:
-    """The experiment with the added methods that it lacks, if its task runs any method."""
+def _with_added(experiment: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
+    """The experiment with the added methods that it lacks."""
     own = experiment["methods"]
     if not isinstance(own, list):
         return experiment  # to be refused with whatever else is wrong with it
-    added = overrides.methods if task["name"] == ANY_METHOD else ()
-    return experiment | {"methods": [*own, *(name for name in added if name not in own)]}
+    added = [name for name in overrides.methods if name not in own]
+    return experiment | {"methods": [*own, *added]}
 
 
 def _refuse_idle(overrides: Overrides, plans: dict[str, ExperimentPlan]) -> None:
     """Refuse overrides that concern a method which no experiment has."""
     present = {method for planned in plans.values() for method in planned.experiment.methods}
-    for name in overrides.methods:
-        if name not in present:
-            raise ConfigError(
-                f"+method={name} is not allowed: methods are added to experiments on {ANY_METHOD}, and "
-                f"{', '.join(plans)} is on another task"
-            )
+    for planned in plans.values():
+        for method, reason in planned.left_out.items():
+            if method not in present:
+                raise ConfigError(f"+method={method} fits none of the experiments: {reason}")
     for change in overrides.changes:
         parts = change.key.split(".")
         if parts[0] == "methods" and parts[1] not in present:

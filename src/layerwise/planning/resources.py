@@ -4,8 +4,10 @@ The constants are rounded up from measured jobs. A job that fails asks for its f
 number of the attempt, so they need to be right for most jobs, not for the worst.
 """
 
+import json
 import math
 
+from layerwise.planning.pipeline import Instances
 from layerwise.planning.plan import ExperimentPlan, Job
 from layerwise.settings.run import RunSettings
 
@@ -33,10 +35,11 @@ def simulate_minutes(job: Job) -> int:
     return 60 + round(steps * RUN_STEP_MINUTES)
 
 
-def instances_mb(experiment: ExperimentPlan) -> int:
-    """Memory of an experiment's instances, held at once: two bases of the inputs for each seed."""
-    settings = {cell.problem: cell.settings for cell in experiment.cells}
-    return START_MB + round(3 * sum(map(_matrix_bytes, settings.values())) / 1e6)
+def instances_mb(part: Instances) -> int:
+    """Memory of a part of the instances, held at once: two bases of the inputs for each seed."""
+    problems = map(json.loads, part.problems)
+    sizes = [8 * len(one["seeds"]) * one["d_x"] ** 2 for one in problems]
+    return START_MB + round(3 * sum(sizes) / 1e6)
 
 
 def reduce_mb(experiment: ExperimentPlan) -> int:

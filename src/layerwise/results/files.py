@@ -49,6 +49,49 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise FileError(f"{path} was not written ({error})") from error
 
 
+def canonical(content: Any) -> str:
+    """The one JSON text of a content: sorted keys, no spaces."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+
+def digest_of(content: Any) -> str:
+    """A name for a content: the start of the checksum of its canonical JSON."""
+    return digest_of_text(canonical(content))
+
+
+def digest_of_text(text: str) -> str:
+    """The same of a content's canonical JSON."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """The checksum of a file, read piece by piece."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_planned(path: Path, digest: str | None) -> Any:
+    """Read what planning wrote: a job, a part of the instances, or a plan. Raises FileError where it is
+    not readable, or where its content is not that of ``digest``."""
+    try:
+        content = json.loads(path.read_text())
+    except (ValueError, RecursionError) as error:
+        raise unreadable(path, "JSON file", error) from error
+    if digest is not None and digest_of(content) != digest:
+        raise FileError(
+            f"{path} is not what was planned, its settings were changed since: run the same command again"
+        )
+    return content
+
+
+def write_if_other(text: str, path: Path) -> None:
+    """Write a text where the file does not hold just that, so that it stays as it is if nothing changed."""
+    content = text.encode()
+    if not path.is_file() or path.read_bytes() != content:
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content)
+
+
 def write_json(content: Any, path: Path) -> None:
     """Write indented JSON."""
     with atomic_path(path) as temporary:

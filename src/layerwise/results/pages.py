@@ -1,7 +1,7 @@
 """Pages of the report: tables as HTML that opens offline, and what every run's record says. No torch."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ def page(title: str, parts: Sequence[str | pd.DataFrame]) -> str:
     return f"<!doctype html>\n{head}\n<h1>{html.escape(title)}</h1>\n" + "\n".join(body) + "\n"
 
 
-def runs_page(records: Sequence[Path]) -> str:
+def runs_page(records: Iterable[Path]) -> str:
     """What was run, from the records beside the run tables, RESULTS/EXPERIMENT/runs/*.json: settings,
     versions and wall times."""
     rows, made = [], {}

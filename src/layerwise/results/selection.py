@@ -5,6 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from layerwise.results.columns import SUMMARISED
+
 VARIANT = ["method", "damping", "lr"]
 CONTRACTION_FLOOR = 1e-9
 
@@ -12,7 +14,7 @@ CONTRACTION_FLOOR = 1e-9
 def summarise(runs: pd.DataFrame, target: float | None) -> pd.DataFrame:
     """One row for each (problem, method, damping, lr, seed): the last recorded metrics and the status.
 
-    Where the runs have them, also of the subspace distance ``steps_to_target``, the first recorded
+    Where the runs have the metrics, also of the subspace distance ``steps_to_target``, the first recorded
     step at which it is <= target (infinity if never), the averages over the steps
     ``mean_subspace_distance`` and ``mean_train_loss``, and ``contraction``, see :func:`_contraction`.
     """
@@ -21,9 +23,14 @@ def summarise(runs: pd.DataFrame, target: float | None) -> pd.DataFrame:
     if "subspace_distance" in runs:
         reached = runs[runs["subspace_distance"] <= target].groupby(keys)["step"].min()
         last["steps_to_target"] = reached.reindex(last.index).astype(float).fillna(np.inf)
-        last["mean_subspace_distance"] = _per_run(runs, "subspace_distance", _mean_over_steps)
-        last["mean_train_loss"] = _per_run(runs, "train_loss", _mean_over_steps)
-        last["contraction"] = _per_run(runs, "outside_norm", _contraction)
+    functions = {
+        "mean_subspace_distance": _mean_over_steps,
+        "mean_train_loss": _mean_over_steps,
+        "contraction": _contraction,
+    }
+    for name, function in functions.items():
+        if SUMMARISED[name] in runs:
+            last[name] = _per_run(runs, SUMMARISED[name], function)
     return last.reset_index()
 
 
@@ -120,3 +127,50 @@ def bands(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
         for name, q in (("low", 0.25), ("median", 0.5), ("high", 0.75))
     }
     return pd.DataFrame(quantiles).reset_index()
+
+
+def interpolated_quantile(values: np.ndarray, q: float) -> float:
+    """The quantile by linear interpolation between order statistics, as usual; NaN counts as infinity.
+
+    Between a finite and an infinite value it is infinite, unless the place falls on the finite one.
+    """
+    ordered = np.sort(np.where(np.isnan(values), np.inf, values))
+    place = (len(ordered) - 1) * q
+    below = int(np.floor(place + 1e-12))
+    share = max(place - below, 0.0)
+    if share <= 1e-12:
+        return float(ordered[below])
+    first, second = ordered[below : below + 2]
+    return float(first + share * (second - first)) if np.isfinite(second) else float(np.inf)
+
+
+def quartiles(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
+    """Median and quartiles over seeds, interpolated: columns ``by``, median, low, high."""
+    groups = table.groupby(by, sort=False)[value]
+    places = {"low": 0.25, "median": 0.5, "high": 0.75}
+
+    def of(group: pd.Series) -> pd.Series:
+        values = group.to_numpy(dtype=float)
+        return pd.Series({name: interpolated_quantile(values, q) for name, q in places.items()})
+
+    return groups.apply(of).unstack()[list(places)].reset_index()
+
+
+def decades_within(lrs: np.ndarray, distances: np.ndarray, bound: float) -> float:
+    """Decades of step sizes (lrs ascending) at which the distance is at most ``bound``, all stretches
+    together; its log is linear in log lr between the grid's values.
+
+    Next to a step size that diverges, infinite or NaN, nothing can be interpolated and the stretch ends
+    at the grid's last good value. One that reaches the grid's end is cut off there.
+    """
+    with np.errstate(divide="ignore"):
+        x, y = np.log10(lrs), np.log(distances) - np.log(bound)
+    total = 0.0
+    for step, left, right in zip(np.diff(x), y[:-1], y[1:], strict=True):
+        if not (np.isfinite(left) and np.isfinite(right)):
+            continue
+        if left <= 0 and right <= 0:
+            total += step
+        elif left <= 0 or right <= 0:
+            total += step * min(left, right) / (min(left, right) - max(left, right))
+    return float(total)

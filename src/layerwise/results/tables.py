@@ -2,56 +2,17 @@
 
 import hashlib
 from io import BytesIO
+from mmap import mmap
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from layerwise.results.files import atomic_path, unreadable
+from layerwise.results.files import atomic_path, file_digest, unreadable
 
-METRICS = (
-    "train_loss",
-    "excess_loss",
-    "subspace_distance",
-    "transfer_loss",
-    "transfer_loss_population",
-    "outside_norm",
-    "head_sigma_min",
-)
-
-# The settings of a linear task that its table repeats.
-LINEAR_KEYS = (
-    "d_x",
-    "d_y",
-    "rank",
-    "kappa_x",
-    "kappa_f",
-    "spectrum",
-    "basis",
-    "inputs",
-    "batch_size",
-    "noise",
-    "n_transfer",
-    "transfer_kappa_x",
-)
-
-# One row of a run table: what was run, and what was measured at one recorded step of one seed.
-RUN_COLUMNS = (
-    "method",
-    "lr",
-    "damping",
-    "seed",
-    "step",
-    *LINEAR_KEYS,
-    "eigenvalue_min",
-    *METRICS,
-    "status",
-    "diverged_at",
-)
-
-
-# In a Parquet file's metadata: of which form a table is, and the checksum of all the file's other bytes.
+# In a Parquet file's metadata: of which form a table is, and the checksum of the file with zeros in its
+# place.
 SCHEMA = b"layerwise table 1 sha256 "
 NO_DIGEST = b"0" * 64
 
@@ -60,7 +21,9 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
     """Write a table as .parquet, with its checksum, or as .csv for people, by the path's ending."""
     with atomic_path(path) as temporary:
         if path.suffix == ".parquet":
-            temporary.write_bytes(_parquet(frame))
+            table = pa.Table.from_pandas(frame, preserve_index=False)
+            pq.write_table(table.replace_schema_metadata(marked(table.schema).metadata), temporary)
+            seal(temporary)
         else:
             frame.to_csv(temporary, index=False)
 
@@ -79,25 +42,29 @@ def read_table(path: Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
     return frame
 
 
-def _parquet(frame: pd.DataFrame) -> bytes:
-    """The file's bytes. The checksum has a fixed width, and is taken with zeros in its place."""
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    metadata = table.schema.metadata | {b"layerwise": SCHEMA + NO_DIGEST}
-    stream = BytesIO()
-    pq.write_table(table.replace_schema_metadata(metadata), stream)
-    before, _, after = stream.getvalue().rpartition(SCHEMA + NO_DIGEST)
-    return before + SCHEMA + _digest(before, after) + after
+def marked(schema: pa.Schema) -> pa.Schema:
+    """The schema of a table that is to be sealed."""
+    return schema.with_metadata((schema.metadata or {}) | {b"layerwise": SCHEMA + NO_DIGEST})
+
+
+def seal(path: Path) -> None:
+    """Put a file's checksum in its place, once the file is written. Its width is fixed."""
+    digest = file_digest(path).encode()
+    with path.open("r+b") as file, mmap(file.fileno(), 0) as content:
+        start = content.rfind(SCHEMA + NO_DIGEST) + len(SCHEMA)
+        content[start : start + len(NO_DIGEST)] = digest
 
 
 def _from_parquet(content: bytes) -> pd.DataFrame:
     """Arrow sees a file only once its checksum is right."""
-    before, mark, rest = content.rpartition(SCHEMA)
-    if not mark:
+    start = content.rfind(SCHEMA) + len(SCHEMA)
+    if start < len(SCHEMA):
         raise ValueError("it is empty, cut short, or of another program or version")
-    if rest[:64] != _digest(before, rest[64:]):
+    end = start + len(NO_DIGEST)
+    view = memoryview(content)
+    digest = hashlib.sha256(view[:start])
+    digest.update(NO_DIGEST)
+    digest.update(view[end:])
+    if content[start:end] != digest.hexdigest().encode():
         raise ValueError("its content does not match its checksum")
     return pq.read_table(BytesIO(content)).to_pandas()
-
-
-def _digest(before: bytes, after: bytes) -> bytes:
-    return hashlib.sha256(before + SCHEMA + NO_DIGEST + after).hexdigest().encode()

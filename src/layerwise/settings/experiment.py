@@ -6,28 +6,34 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from layerwise.settings.tasks import TASKS
 from layerwise.settings.validation import ConfigError, Positive, Settings, nearest
 
-# The rules that select step sizes, in words.
-RULES = {
-    "steps_to_target": "the fewest iterations to subspace distance {target:g}",
-    "mean_subspace_distance": "the smallest subspace distance on average over the iterations",
-    "mean_train_loss": "the smallest training loss on average over the iterations",
-    "subspace_distance": "the smallest subspace distance at the last iteration",
-    "validation_error": "the smallest error on held-out data at the last iteration",
-}
-# And by which of them an experiment on a task may select: its tables have no other's metric.
-SELECTS = {
-    "linear_representation": (
-        "steps_to_target",
-        "mean_subspace_distance",
-        "mean_train_loss",
+# What may select step sizes, in words, and the metric that it looks at.
+SELECTIONS = {
+    "steps_to_target": (
+        "the fewest iterations to subspace distance {target:g}",
         "subspace_distance",
     ),
-    "single_index_training": ("validation_error",),
-    "single_index": ("nothing",),
-    "spike": ("nothing",),
+    "mean_subspace_distance": (
+        "the smallest subspace distance on average over the iterations",
+        "subspace_distance",
+    ),
+    "mean_train_loss": (
+        "the smallest training loss on average over the iterations",
+        "train_loss",
+    ),
+    "subspace_distance": (
+        "the smallest subspace distance at the last iteration",
+        "subspace_distance",
+    ),
+    "validation_error": (
+        "the smallest error on held-out data at the last iteration",
+        "validation_error",
+    ),
 }
+# Collects an experiment's tables as they are.
+NOTHING = "nothing"
 
 
 HELPERS = ("__init__", "panels", "style")
@@ -44,22 +50,14 @@ class Experiment(Settings):
     name: str
     problems: Annotated[list[dict[str, Any]], Field(min_length=1)]
     methods: Annotated[list[str], Field(min_length=1)]
-    # "nothing" collects the tables as they are.
-    select_by: Literal[
-        "steps_to_target",
-        "mean_subspace_distance",
-        "mean_train_loss",
-        "subspace_distance",
-        "validation_error",
-        "nothing",
-    ]
+    select_by: str  # a key of SELECTIONS, or NOTHING
     target: Positive | None  # the subspace distance whose first passage is reported
     figures: Annotated[list[str], Field(min_length=1)]
     caption: str  # what the figures draw; {rule} stands for the selection of step sizes
 
-    def check(self, name: str, task: str) -> None:
+    def check(self, name: str, task: str, metrics: list[str]) -> None:
         """Raise ConfigError where the experiment of the file ``name`` cannot be reduced, or drawn, on a
-        task."""
+        task that measures ``metrics``."""
         if self.name != name:
             raise ConfigError(
                 f"experiment.name = {self.name!r} is not allowed: allowed is its file's name, {name!r}"
@@ -69,16 +67,30 @@ class Experiment(Settings):
                 raise ConfigError(
                     f"experiment.{key} = {getattr(self, key)} is not allowed: {key} must differ"
                 )
-        rules = SELECTS.get(task, (self.select_by,))  # an unknown task is refused with the runs
+        if task not in TASKS:
+            return  # refused with the runs
+        rules = [*TASKS[task].selects, NOTHING]
         if self.select_by not in rules:
             raise ConfigError(
                 f"experiment.select_by = {self.select_by!r} is not allowed with task = {task!r}: "
-                f"allowed is {' or '.join(rules)}"
+                f"allowed is {' or '.join(rules)}{nearest(self.select_by, rules)}"
             )
-        if self.target is None and task == "linear_representation":
+        needed = None if self.select_by == NOTHING else SELECTIONS[self.select_by][1]
+        if needed is not None and needed not in metrics:
+            raise ConfigError(
+                f"experiment.select_by = {self.select_by!r} is not allowed: task.metrics = {metrics} lacks "
+                f"{needed}"
+            )
+        passes = self.select_by != NOTHING and "subspace_distance" in metrics
+        if self.target is None and passes:
             raise ConfigError(
                 f"experiment.target = None is not allowed with task = {task!r}: allowed is the subspace "
                 "distance whose first passage is reported"
+            )
+        if self.target is not None and not passes:
+            raise ConfigError(
+                f"experiment.target = {self.target} is not allowed: no first passage of a subspace "
+                "distance is reported, leave null"
             )
         for figure in self.figures:
             if figure not in FIGURES:
@@ -91,17 +103,17 @@ class Experiment(Settings):
         """What was run, in words: the task's settings that all problems share, seeds, what is drawn."""
         words = ", ".join(f"{key} = {value}" for key, value in shared.items() if key != "name")
         task = str(shared["name"]).replace("_", " ").capitalize()
-        trained = "" if self.select_by == "nothing" else f"{steps} steps, "
+        trained = "" if self.select_by == NOTHING else f"{steps} steps, "
         caption = self.caption.replace("{rule}", self._rule())
         return f"{task} with {words}; {trained}{seeds} seeds. {caption}"
 
     def _rule(self) -> str:
         """The rule that selects step sizes, as a sentence; nothing where none are selected."""
-        if self.select_by == "nothing":
+        if self.select_by == NOTHING:
             return ""
         return (
             "For every method alike, the step size (and damping) is the one with "
-            f"{RULES[self.select_by].format(target=self.target)}, by the median over seeds, "
+            f"{SELECTIONS[self.select_by][0].format(target=self.target)}, by the median over seeds, "
             "among those of its grid with which no seed diverges."
         )
 

@@ -4,37 +4,30 @@ Every check happens before any work starts: a wrong value is answered with its k
 what is allowed.
 """
 
-from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    ConfigDict,
     Field,
     model_validator,
 )
 
-from layerwise.settings.rule import check_rule
-from layerwise.settings.task import (
-    MAX_RAW_SAMPLES,
-    SINGLE_INDEX_METHODS,
-    SINGLE_INDEX_TRAINING_METHODS,
-    LinearTask,
-    SingleIndexTask,
-    SingleIndexTrainingTask,
-    SpikeTask,
+from layerwise.settings.method import MethodSettings, filled_in
+from layerwise.settings.tasks import TASKS
+from layerwise.settings.validation import (
+    ConfigError,
+    Positive,
+    Settings,
+    nearest,
+    validate,
 )
-from layerwise.settings.validation import NonNegative, Positive, Settings, nearest, validate
 
 # All seeds of a cell lie in memory at once.
 MAX_SEEDS = 100_000
 MAX_SEED = 2**63 - 1
-
-
-def _as_list(value: Any) -> Any:
-    """A single number stands for a list of one."""
-    return [value] if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _as_seeds(value: Any) -> Any:
@@ -52,74 +45,32 @@ def _interval(value: int | str) -> int | str:
     return value
 
 
-Unit = Annotated[float, Field(ge=0, lt=1)]
-
-
-class Options(Settings):
-    """Bounds of the options that rules take beyond step size and damping. A method's file sets its
-    own options; one that is not listed here is passed on to the rule as it is."""
-
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True, allow_inf_nan=False)
-
-    beta1: Unit | None = None
-    beta2: Unit | None = None
-    epsilon: Positive | None = None
-    precondition_outputs: bool | None = None
-    lr_head: Positive | None = None
-    factor_decay: Unit | None = None
-    optimizer: Annotated[str, Field(pattern=r"^\w+(\.\w+)+$")] | None = None  # an import path
-
-
 # The largest condition number that single precision resolves.
 FLOAT32_CONDITION = 1e6
 
-# Weights of a run that Newton's dense solve takes at most: the Hessian's side.
-NEWTON_WEIGHTS = 1024
+# What a rule needs of a network, in words.
+NEEDS = {
+    "gradients": "gradients",
+    "inputs": "the second moment of every layer's inputs",
+    "outputs": "a factor P of every layer's outputs that can be divided by",
+    "refit": "a readout refitted by least squares",
+    "linear": "a linear hidden layer",
+    "readout": "a readout that is trained",
+    "gauss_newton": "the Gauss-Newton step",
+    "hessian": "the Hessian",
+}
 
 
-class MethodSettings(Settings):
-    """An update rule, the network that it trains, and the grids of its step size and damping."""
-
-    name: str
-    rule: Annotated[
-        str, Field(pattern=r"^[a-z][a-z0-9_]*\.[A-Za-z][A-Za-z0-9]*$")
-    ]  # module.Class in methods/
-    network: Literal["plain", "whitened", "bn_input", "bn_hidden"]
-    lr: Annotated[list[Positive], BeforeValidator(_as_list)]
-    # Empty where the rule has no damping.
-    damping: Annotated[list[NonNegative], BeforeValidator(_as_list)]
-    takes_damping: bool
-    inverts: Literal["nothing", "inputs", "all"]  # what is singular when undamped
-    options: dict[str, Any]
-
-    @model_validator(mode="after")
-    def _damping_fits(self) -> Self:
-        if self.damping and not self.takes_damping:
-            raise ValueError(
-                f"method.damping = {self.damping} is not allowed: {self.name} has no damping, leave []"
-            )
-        if self.takes_damping and not self.damping:
-            raise ValueError("method.damping = [] is not allowed: at least one value is needed")
-        if self.inverts == "all" and 0 in self.damping:
-            raise ValueError(
-                "method.damping = 0 is not allowed: the Gauss-Newton matrix of a two-layer network is "
-                "singular, a positive damping is needed"
-            )
-        for key in ("lr", "damping"):
-            values = getattr(self, key)
-            if len(set(values)) < len(values):
-                raise ValueError(f"method.{key} = {values} is not allowed: values must differ")
-        validate(Options, self.options, "method.options")
-        return self
+Task: Any = Annotated[reduce(or_, TASKS.values()), Field(discriminator="name")]
 
 
 class RunSettings(Settings):
-    """One cell: a method on a problem, for all its seeds, step sizes and damping values."""
+    """One cell: a method on a problem, for all its seeds, step sizes and damping values.
 
-    task: Annotated[
-        LinearTask | SingleIndexTask | SpikeTask | SingleIndexTrainingTask,
-        Field(discriminator="name"),
-    ]
+    :func:`run_settings` makes them, with nothing left open: what null stands for has been filled in.
+    """
+
+    task: Task
     method: MethodSettings
     engine: Literal["moments", "batches"]
     seeds: Annotated[
@@ -133,35 +84,51 @@ class RunSettings(Settings):
     dtype: Literal["float64", "float32"]
     device: Literal["cpu", "cuda"]
     optimizer_packages: list[str]  # where method.options.optimizer may be imported from
+    rule_packages: list[str]  # where method.rule may be imported from
 
     @model_validator(mode="after")
-    def _rule_is_there(self) -> Self:
-        check_rule(self.method.rule, self.method.options)
+    def _imports_are_allowed(self) -> Self:
+        for key, path, which in self._imported():
+            packages = getattr(self, which)
+            if not path.startswith(tuple(f"{name}." for name in packages)):
+                of = f"a class of {', '.join(packages)}" if packages else "none"
+                raise ValueError(
+                    f"{key} = {path!r} is not allowed: allowed is {of} (the key {which} lists the packages)"
+                    f"{nearest(path.rpartition('.')[0], packages)}"
+                )
         return self
 
-    @model_validator(mode="after")
-    def _optimizer_is_allowed(self) -> Self:
-        path, packages = self.method.options.get("optimizer"), self.optimizer_packages
-        if path is not None and not path.startswith(tuple(f"{name}." for name in packages)):
-            raise ValueError(
-                f"method.options.optimizer = {path!r} is not allowed: allowed is a class of "
-                f"{', '.join(packages)} (the key optimizer_packages lists them)"
-                f"{nearest(path.rpartition('.')[0], packages)}"
-            )
-        return self
+    def _imported(self) -> list[tuple[str, str, str]]:
+        """What a run imports from elsewhere by its path: the setting's key, the path, and the key of the
+        packages that are allowed."""
+        found = []
+        if (path := self.method.options.get("optimizer")) is not None:
+            found.append(("method.options.optimizer", path, "optimizer_packages"))
+        if self.method.rule.count(".") > 1:
+            found.append(("method.rule", self.method.rule, "rule_packages"))
+        return found
+
+    def used_packages(self) -> dict[str, list[str]]:
+        """Of the packages that are allowed, those that the run uses: what else is allowed is no reason
+        to run it again."""
+        used: dict[str, list[str]] = {"optimizer_packages": [], "rule_packages": []}
+        for _, path, which in self._imported():
+            fitting = [name for name in getattr(self, which) if path.startswith(f"{name}.")]
+            used[which] = [max(fitting, key=len)]
+        return used
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds = {self.seeds} is not allowed: seeds must differ")
-        if isinstance(self.task, LinearTask):
-            self._linear_parts_fit(self.task, self.method)
-        elif isinstance(self.task, SingleIndexTask | SpikeTask):
-            self._method_in(SINGLE_INDEX_METHODS)
-            if isinstance(self.task, SpikeTask):
-                self._has_step_sizes()
-        else:
-            self._training_parts_fit(self.task, self.method)
+        if self.stop_at is not None and "stop_at" not in self.task.reads:
+            raise ValueError(
+                f"stop_at = {self.stop_at} is not allowed with task = {self.task.name!r}: it has no "
+                "subspace distance, leave null"
+            )
+        self._metrics_are_there()
+        self._network_offers()
+        self.task.check(self)
         return self
 
     @model_validator(mode="after")
@@ -175,55 +142,61 @@ class RunSettings(Settings):
                 )
         return self
 
-    def _training_parts_fit(self, task: SingleIndexTrainingTask, method: MethodSettings) -> None:
-        self._method_in(SINGLE_INDEX_TRAINING_METHODS)
-        self._has_step_sizes()
-        n = round(task.d / task.aspect_ratio)
-        if task.layers == "both" and 0 in method.damping and n < task.width:
+    def _metrics_are_there(self) -> None:
+        measures, chosen = list(self.task.measures), self.task.metrics
+        for name in chosen:
+            if name not in measures:
+                raise ValueError(
+                    f"task.metrics = {name!r} is unknown{nearest(name, measures)} (allowed are "
+                    f"{', '.join(measures)})"
+                )
+        if not chosen or len(set(chosen)) < len(chosen):
             raise ValueError(
-                "method.damping = 0 is not allowed with task.layers = 'both': the second moment of "
-                f"task.width = {task.width} features on {n} samples is singular, a positive damping is "
-                "needed"
+                f"task.metrics = {chosen} is not allowed: allowed are one or more that differ"
             )
 
-    def _method_in(self, allowed: Sequence[str]) -> None:
-        if self.method.name not in allowed:
+    def _network_offers(self) -> None:
+        """What the rule needs, the network must offer."""
+        method, networks = self.method, self.task.networks
+        if method.network not in networks:
             raise ValueError(
-                f"method = {self.method.name!r} is not allowed with task = {self.task.name!r}: allowed "
-                f"are {', '.join(allowed)}"
+                f"method.network = {method.network!r} is not allowed with task = {self.task.name!r}: "
+                f"allowed are {', '.join(networks)}{nearest(method.network, list(networks))}"
             )
-
-    def _has_step_sizes(self) -> None:
-        if not self.method.lr:
-            raise ValueError("method.lr = [] is not allowed: at least one step size is needed")
-
-    def _linear_parts_fit(self, task: LinearTask, method: MethodSettings) -> None:
-        self._has_step_sizes()
-        if method.inverts == "inputs" and 0 in method.damping and task.batch_size < task.d_x:
+        extra = {
+            need: f" with options.{option} = {str(method.options[option]).lower()}"
+            for option, need in method.card.option_needs.items()
+            if method.options.get(option)
+        }
+        offers = self.task.offers(method.network)
+        for need in sorted(({*method.card.needs, *extra}) - offers):
+            fitting = [name for name, offered in networks.items() if need in offered]
+            instead = f", which {', '.join(fitting)} has" if fitting else ""
             raise ValueError(
-                f"task.batch_size = {task.batch_size} is not allowed with method.damping = 0: the "
-                f"batch's second moment is singular, at least task.d_x = {task.d_x} samples or a "
-                "positive damping are needed"
-            )
-        size = task.rank * (task.d_x + task.d_y)
-        if method.rule == "newton.Newton" and size > NEWTON_WEIGHTS:
-            raise ValueError(
-                f"task.rank * (task.d_x + task.d_y) = {size} is not allowed with method.rule = "
-                f"{method.rule!r}: it solves for all weights at once, at most {NEWTON_WEIGHTS}"
-            )
-        raw = max(task.batch_size, task.n_transfer)
-        if self.engine == "batches" and raw > MAX_RAW_SAMPLES:
-            raise ValueError(
-                f"engine = 'batches' is not allowed with {raw} samples: it holds them in memory, at most "
-                f"{MAX_RAW_SAMPLES}, use engine = moments"
-            )
-        if self.engine == "moments" and task.inputs != "gaussian":
-            raise ValueError(
-                f"engine = 'moments' is not allowed with task.inputs = {task.inputs!r}: only Gaussian "
-                "inputs have exact moment draws, use engine = batches"
+                f"method.rule = {method.rule!r} is not allowed with method.network = "
+                f"{method.network!r} and task = {self.task.name!r}: {method.name} needs "
+                f"{NEEDS[need]}{extra.get(need, '')}, which this network has not{instead}"
             )
 
 
 def run_settings(values: dict[str, Any]) -> RunSettings:
-    """Validate a plain dictionary. Raises ConfigError with one sentence."""
-    return validate(RunSettings, values)
+    """Validate a plain dictionary. Raises ConfigError with one sentence.
+
+    What null stands for is filled in: the task's own engine, step sizes and dampings of the task's
+    ``grids``, and whether the network offers what an option asks for.
+    """
+    task, method = values.get("task"), values.get("method")
+    if not (isinstance(task, dict) and isinstance(method, dict)):
+        return validate(RunSettings, values)  # which says what is wrong
+    method = filled_in(method, task)
+    task = {key: value for key, value in task.items() if key != "grids"}
+    if task.get("name") not in TASKS:
+        name = str(task.get("name"))
+        raise ConfigError(
+            f"task = {name!r} is unknown{nearest(name, list(TASKS))} (allowed are {', '.join(TASKS)})"
+        )
+    engine = values.get("engine")
+    if engine is None:
+        engine = validate(TASKS[task["name"]], task, "task").engine
+    settings = validate(RunSettings, values | {"task": task, "engine": engine, "method": method})
+    return settings.model_copy(update=settings.used_packages())

@@ -1,141 +1,94 @@
-"""Typed settings of the tasks: problems, data, and the networks' sizes. No torch."""
+"""What a task says of itself to the plans: settings, and its card. No torch.
 
-import json
-from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+A task is three files of one name: its settings with their card in ``settings/tasks/``, its ``run`` in
+``tasks/``, and its values with their sources in ``config/task/``.
+"""
 
-from pydantic import Field, model_validator
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from layerwise.settings.validation import Positive, Settings
+from pydantic import AfterValidator, Field
 
-# Bounds within which double precision resolves a problem; settings.FLOAT32_CONDITION is single's.
+from layerwise.settings.validation import Settings, nearest
+
+if TYPE_CHECKING:
+    from layerwise.settings.run import RunSettings
+
+# What a rule may need of a network; see layerwise.networks.base.Need.
+Offers = frozenset[
+    Literal[
+        "gradients", "inputs", "outputs", "refit", "linear", "readout", "gauss_newton", "hessian"
+    ]
+]
+PACKAGE_DIR = Path(__file__).parents[1]
+
+
+def one_of(folder: str) -> Any:
+    """The type of a name that is a file of a folder of the package, such as a spectrum or a link."""
+    names = sorted(p.stem for p in (PACKAGE_DIR / folder).glob("*.py") if p.stem != "__init__")
+
+    def check(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"allowed are {', '.join(names)}{nearest(name, names)}")
+        return name
+
+    return Annotated[str, AfterValidator(check)]
+
+
+Spectrum = one_of("data/spectra")
+Link = one_of("theory/links")
+# Bounds within which double precision resolves a problem; run.FLOAT32_CONDITION is single's.
 Condition = Annotated[float, Field(ge=1, le=1e12)]
 Noise = Annotated[float, Field(ge=0, le=1e6)]
 # A square matrix of the largest dimension takes 3 GB; moments have any number of samples, raw inputs not.
 MAX_DIMENSION = 20_000
 MAX_SAMPLES = 10**12
 MAX_RAW_SAMPLES = 10**7
-
-# What a linear task's transfer task depends on, and its training does not.
-TRANSFER_KEYS = ("transfer_kappa_x", "n_transfer")
-
-
-class LinearProblem(Settings):
-    """What an instance of linear representation learning depends on: y = F* G* x + eps (Sec. 3.1)."""
-
-    name: Literal["linear_representation"]
-    d_x: Annotated[int, Field(ge=1, le=MAX_DIMENSION)]
-    d_y: Annotated[int, Field(ge=1, le=MAX_DIMENSION)]
-    rank: Annotated[int, Field(ge=1)]  # k, also the width of the network's hidden layer
-    kappa_x: Condition  # condition number of Sigma_x
-    kappa_f: Condition  # condition number of F*
-    spectrum: Literal["log", "two_level", "power_law"]
-    basis: Literal["rotated", "axis"]
-    transfer_kappa_x: Condition | None  # None: the training task's Sigma_x
-
-    @model_validator(mode="after")
-    def _sizes_fit(self) -> Self:
-        if self.rank > min(self.d_x, self.d_y):
-            raise ValueError(
-                f"task.rank = {self.rank} is not allowed: at most min(d_x, d_y) = "
-                f"{min(self.d_x, self.d_y)}"
-            )
-        for key in ("kappa_x", "transfer_kappa_x"):
-            if self.d_x == 1 and getattr(self, key) not in (1, None):
-                raise ValueError(
-                    f"task.{key} = {getattr(self, key)} is not allowed: with task.d_x = 1 it is 1"
-                )
-        if self.rank == 1 and self.kappa_f != 1:
-            raise ValueError(
-                f"task.kappa_f = {self.kappa_f} is not allowed: with task.rank = 1 it is 1"
-            )
-        return self
-
-    def instance(self, seeds: Sequence[int]) -> str:
-        """Canonical JSON of what the instances of ``seeds`` depend on: the same for tasks that share
-        them."""
-        own = {key: getattr(self, key) for key in LinearProblem.model_fields}
-        return json.dumps(own | {"seeds": list(seeds)}, sort_keys=True, separators=(",", ":"))
+# Weights that a dense Hessian takes at most: its side.
+HESSIAN_WEIGHTS = 1024
 
 
-class LinearTask(LinearProblem):
-    """A problem with the batches that it is trained on and the samples of its transfer task."""
+class TaskSettings(Settings):
+    """Base of the tasks' settings. The class variables are a task's card."""
 
-    inputs: Literal["gaussian", "rademacher"]
-    batch_size: Annotated[int, Field(ge=2, le=MAX_SAMPLES)]  # n, samples a step
-    noise: Noise  # sigma, standard deviation of each output's noise
-    # Samples for refitting the head on the transfer task.
-    n_transfer: Annotated[int, Field(ge=2, le=MAX_SAMPLES)]
+    # Networks by name, and what each offers to rules at most.
+    networks: ClassVar[Mapping[str, Offers]]
+    # The metrics that it can measure.
+    measures: ClassVar[tuple[str, ...]]
+    # What an experiment on it may select step sizes by; "nothing" collects its tables as they are.
+    selects: ClassVar[tuple[str, ...]]
+    # Settings of a run, beyond those of every task, that it reads.
+    reads: ClassVar[frozenset[str]] = frozenset()
+    # Keys of the task that change what is measured alone: cells that differ in them train once.
+    measured_only: ClassVar[frozenset[str]] = frozenset()
 
-    @model_validator(mode="after")
-    def _samples_suffice(self) -> Self:
-        for key in ("batch_size", "n_transfer"):
-            if getattr(self, key) <= self.rank:
-                raise ValueError(
-                    f"task.{key} = {getattr(self, key)} is not allowed: more than task.rank = "
-                    f"{self.rank} samples are needed to fit a head"
-                )
-        return self
+    name: str
+    metrics: list[str]  # those measured, of ``measures``
 
+    @property
+    def engine(self) -> str:
+        """The engine of a run that names none."""
+        raise NotImplementedError
 
-class SingleIndexProblem(Settings):
-    """Single-index data, y = link(beta*^T x) + eps, and the network that learns it (Section 3.2)."""
+    @property
+    def dimension(self) -> int:
+        """Of the inputs."""
+        raise NotImplementedError
 
-    d: Annotated[int, Field(ge=2, le=MAX_DIMENSION)]
-    aspect_ratio: Positive  # gamma = d/n
-    width: Annotated[int, Field(ge=2, le=MAX_DIMENSION)]  # d_h
-    kappa_x: Condition  # condition number of Sigma_x
-    spectrum: Literal["log", "two_level", "power_law"]
-    basis: Literal["rotated", "axis"]
-    link: Literal["tanh", "relu", "erf", "linear", "he1_plus_he3"]
-    activation: Literal["relu", "tanh", "erf", "linear"]
-    noise: Noise  # sigma_epsilon
-    readout_scale: Annotated[
-        float, Field(gt=0, le=1e6)
-    ]  # f entries are readout_scale * N(0, 1/d_h)
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Modules of the package that a run loads by name, beside its task and its rule."""
+        return ()
 
-    @model_validator(mode="after")
-    def _samples_suffice(self) -> Self:
-        if self.d / self.aspect_ratio > MAX_RAW_SAMPLES:
-            raise ValueError(
-                f"task.aspect_ratio = {self.aspect_ratio} is not allowed: at least "
-                f"d/{MAX_RAW_SAMPLES} = {self.d / MAX_RAW_SAMPLES:g}, so that the samples fit in memory"
-            )
-        if round(self.d / self.aspect_ratio) < 2:
-            raise ValueError(
-                f"task.aspect_ratio = {self.aspect_ratio} is not allowed: at most d/2 = "
-                f"{self.d / 2:g}, so that there are two samples"
-            )
-        return self
+    def offers(self, network: str) -> Offers:
+        """What a network offers under these settings."""
+        return self.networks[network]
 
+    def instance(self, seeds: Sequence[int]) -> str | None:
+        """Canonical JSON of what the instances of ``seeds`` depend on, the same for tasks that share
+        them; None where a run draws its own."""
+        return None
 
-class SingleIndexTask(SingleIndexProblem):
-    """One step on single-index data."""
-
-    name: Literal["single_index"]
-
-
-class SpikeTask(SingleIndexProblem):
-    """The singular values of one step's update, and of the first layer before and after it."""
-
-    name: Literal["spike"]
-    count: Annotated[int, Field(ge=1, le=MAX_DIMENSION)]  # of the leading singular values
-
-
-class SingleIndexTrainingTask(SingleIndexProblem):
-    """Many steps on single-index data."""
-
-    name: Literal["single_index_training"]
-    layers: Literal["first", "both"]  # those that are trained
-    samples: Literal["fresh", "fixed"]  # new ones for each step, or the first step's for all
-
-
-# The methods whose one step on single-index data is simulated.
-SINGLE_INDEX_METHODS = (
-    "sgd", "kfac", "adam", "spectral", "gauss_newton", "bn_hidden_sgd", "bn_input_sgd", "whitened_sgd",
-)  # fmt: skip
-# And those that take many.
-SINGLE_INDEX_TRAINING_METHODS = (
-    "sgd", "adam", "kfac", "bn_hidden_sgd", "bn_hidden_adam", "bn_input_sgd", "bn_input_adam",
-    "whitened_sgd", "spectral", "shampoo", "soap", "muon",
-)  # fmt: skip
+    def check(self, run: "RunSettings") -> None:
+        """Raise ValueError, with one sentence, where the run's other settings do not fit."""

@@ -1,40 +1,32 @@
-"""The training loop: one tensor program for all seeds, step sizes and damping values of a method."""
+"""The training loop of every task: one tensor program for all seeds, step sizes and damping values."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from layerwise.data.moments import Moments
-from layerwise.data.population import Population
-from layerwise.methods.base import Method
-from layerwise.metrics.linear import (
-    TransferTask,
-    excess_loss,
-    head_sigma_min,
-    outside_norm,
-    subspace_distance,
-)
-from layerwise.networks.linalg import orthonormal_rows
-from layerwise.networks.linear import Weights
-from layerwise.results.tables import METRICS
+from layerwise.methods.base import Update
+from layerwise.networks.base import Layers, Network, View
 
-# A transfer task's metrics, and those that have nothing to do with one.
-TRANSFER_METRICS = ("transfer_loss", "transfer_loss_population")
-OWN_METRICS = tuple(name for name in METRICS if name not in TRANSFER_METRICS)
+Batch = TypeVar("Batch", covariant=True)
 
 # A run whose weights pass this bound, or are not finite, has diverged: weights are of order one here.
 WEIGHT_BOUND = 1e6
 
 
-class Stream(Protocol):
-    """A source of batches' moments."""
+class Stream(Protocol[Batch]):
+    """A source of batches."""
 
-    def next(self) -> Moments:
+    def next(self) -> Batch:
         """The next batch."""
+
+
+# Values (S, V), or (S, 1) for all of a seed's variants, by metric, for a view on the coming batch; the
+# mask (S, V) tells which runs have not diverged.
+Measure = Callable[[View, Tensor], Mapping[Any, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +34,7 @@ class Trace:
     """steps (R,); each metric (R, S, V); diverged_at (S, V): the step that was refused, or -1."""
 
     steps: np.ndarray
-    metrics: dict[str, np.ndarray]
+    metrics: dict[Any, np.ndarray]
     diverged_at: np.ndarray
 
 
@@ -58,88 +50,69 @@ def record_steps(steps: int, every: int | str) -> list[int]:
     return sorted({*range(0, steps + 1, every), steps})
 
 
-def _runs_ok(weights: Weights) -> Tensor:
-    """Which runs (S, V) have finite weights within the bound; NaN compares as False."""
-    features, head = weights
-    return (features.abs().amax(dim=(-2, -1)) <= WEIGHT_BOUND) & (
-        head.abs().amax(dim=(-2, -1)) <= WEIGHT_BOUND
-    )
-
-
-def _accept(ok: Tensor, new: Weights, old: Weights) -> Weights:
-    """The new weights where a run is ok, the old ones where it is not."""
-    return Weights(torch.where(ok, new.features, old.features), torch.where(ok, new.head, old.head))
-
-
 def train(
-    method: Method,
-    weights: Weights,
-    population: Population,
-    transfers: Sequence[TransferTask],
-    streams: Sequence[Stream],
+    rule: Update,
+    network: Network[Any],
+    weights: Layers,
+    variants: int,
+    streams: Sequence[Stream[Any]],
     recorded: Sequence[int],
+    measure: Measure,
     report: Callable[[int], None],
-    stop_at: float | None = None,
-) -> list[Trace]:
-    """Train for max(recorded) steps and evaluate at each recorded step: a trace for each transfer
-    task.
+    bounds: Sequence[Tensor | float] | None = None,
+    reached: Callable[[Mapping[Any, Tensor]], Tensor] | None = None,
+) -> Trace:
+    """Train for max(recorded) steps, and measure at each recorded step.
 
-    ``streams`` has one stream for each batch of a step. A run that diverges is frozen at its last
-    good weights and its metrics are NaN from then on; the others never notice. ``report`` is called
-    with each recorded step. With ``stop_at``, training ends at the first recorded step by which one
-    variant has reached that subspace distance with every seed: no other can then have a smaller
-    median first passage that is not known already.
+    Weights start as (S, 1, …), shared by a seed's ``variants``. ``streams`` has one stream for each batch
+    of a step. A run whose layer passes its bound (a number or (S, 1), default WEIGHT_BOUND) is frozen at
+    its last good weights and its metrics are NaN from then on; the others never notice. ``report`` is
+    called with each recorded step. With ``reached``, which tells of measured values which runs (S, V) are
+    where they should be, training ends at the first recorded step by which one variant has been there
+    with every seed: no other can then have a smaller median first passage that is not known already.
     """
-    diverged_at = torch.full(weights.features.shape[:2], -1, device=weights.features.device)
-    root = population.covariance_power(0.5)
-    rows: list[Tensor] = []
-    due = set(recorded)
-    reached = torch.zeros_like(diverged_at, dtype=torch.bool)
-    for step in range(max(recorded) + 1):
+    shape, device = (len(weights[0]), variants), weights[0].device
+    bounds = [WEIGHT_BOUND] * len(weights) if bounds is None else bounds
+    diverged_at = torch.full(shape, -1, device=device)
+    arrived = torch.zeros(shape, dtype=torch.bool, device=device)
+    lost = torch.full(shape, torch.nan, dtype=weights[0].dtype, device=device)
+    rows: list[dict[Hashable, Tensor]] = []
+    due, last, memory = set(recorded), max(recorded), rule.start(weights)
+    for step in range(last + 1):
         batches = [stream.next() for stream in streams]
+        view = network.view(weights, batches[0])
+        alive = diverged_at < 0
         if step in due:
-            metrics = _evaluate(method, weights, population, root, transfers, batches[0])
-            rows.append(torch.where(diverged_at >= 0, torch.nan, metrics))
+            # Where no run is left there is nothing to measure, whatever the metrics' columns.
+            measured = measure(view, alive) if bool(alive.any()) else dict.fromkeys(rows[0], lost)
+            rows.append({name: torch.where(alive, v, torch.nan) for name, v in measured.items()})
             report(step)
-            if stop_at is not None:
-                reached |= rows[-1][OWN_METRICS.index("subspace_distance")] <= stop_at
-                if bool(reached.all(dim=0).any()):
+            if reached is not None:
+                arrived |= reached(rows[-1])
+                if bool(arrived.all(dim=0).any()):
                     break
-        if step < max(recorded):
-            proposed = method.step(weights, batches)
-            ok = _runs_ok(proposed) & (diverged_at < 0)
-            diverged_at = torch.where(ok | (diverged_at >= 0), diverged_at, step + 1)
-            weights = _accept(ok[..., None, None], proposed, weights)
-    values = torch.stack(rows, dim=1).cpu().numpy()
-    done = np.asarray(sorted(due)[: len(rows)])
-    own = dict(zip(OWN_METRICS, values, strict=False))
-    pairs = values[len(own) :].reshape(-1, 2, *values.shape[1:])
-    return [
-        Trace(done, own | dict(zip(TRANSFER_METRICS, pair, strict=True)), diverged_at.cpu().numpy())
-        for pair in pairs
+        if step < last:
+            network.observe(weights, batches[0])
+            views = [view, *(network.view(weights, batch) for batch in batches[1:])]
+            proposed, memory = rule.step(views, memory)
+            ok = _within(proposed, bounds) & alive
+            diverged_at = torch.where(ok | ~alive, diverged_at, step + 1)
+            kept = ok[..., None, None]
+            weights = tuple(
+                torch.where(kept, new, old) for new, old in zip(proposed, weights, strict=True)
+            )
+    metrics = {
+        name: torch.stack([row[name].expand(shape) for row in rows]).cpu().numpy()
+        for name in rows[0]
+    }
+    steps = np.asarray(sorted(due)[: len(rows)])
+    return Trace(steps, metrics, diverged_at.cpu().numpy())
+
+
+def _within(weights: Layers, bounds: Sequence[Tensor | float]) -> Tensor:
+    """Which runs (S, V) have finite weights within the bounds; NaN compares as False."""
+    each = [
+        layer.abs().amax(dim=(-2, -1)) <= bound
+        for layer, bound in zip(weights, bounds, strict=True)
     ]
-
-
-def _evaluate(
-    method: Method,
-    weights: Weights,
-    population: Population,
-    root: Tensor,
-    transfers: Sequence[TransferTask],
-    batch: Moments,
-) -> Tensor:
-    """OWN_METRICS, then TRANSFER_METRICS of each of T tasks, stacked: (M - 2 + 2 T, S, V). The training
-    loss is on the coming batch."""
-    predictor = method.predictor(weights)
-    # Distances and refits depend on the row space alone; an orthonormal basis keeps them accurate.
-    basis = orthonormal_rows(predictor.features)
-    return torch.stack(
-        [
-            method.loss(weights, batch),
-            excess_loss(predictor, population, root),
-            subspace_distance(basis, population.features),
-            outside_norm(predictor.features, population.features),
-            head_sigma_min(predictor.head),
-            *(loss for transfer in transfers for loss in transfer.losses(basis)),
-        ]
-    )
+    return torch.stack(each).all(dim=0)

@@ -12,10 +12,10 @@ from typing import Any
 import pandas as pd
 import torch
 
-from layerwise.results.files import environment, write_record
+from layerwise.results.files import digest_of, environment, file_digest, write_record
 from layerwise.results.tables import write_table
 from layerwise.settings.run import RunSettings, run_settings
-from layerwise.settings.task import TRANSFER_KEYS
+from layerwise.settings.tasks import TASKS
 from layerwise.settings.validation import ConfigError
 
 # Seconds between progress lines of a long run.
@@ -32,6 +32,16 @@ def run_cell(settings: RunSettings, instances: Path | None, out: Path) -> None:
     _write(table, record, out)
 
 
+def run_table(settings: RunSettings) -> pd.DataFrame:
+    """The table of ``settings`` alone. The process's number of threads is as before, after it."""
+    before = torch.get_num_threads()
+    try:
+        ((table, _),) = _compute([settings], None)
+    finally:
+        torch.set_num_threads(before)
+    return table
+
+
 def run_job(job: list[dict[str, Any]], instances: Path | None, out: Path) -> None:
     """Run methods on their problems, a :class:`layerwise.planning.plan.Job`'s content, as one table.
 
@@ -42,18 +52,22 @@ def run_job(job: list[dict[str, Any]], instances: Path | None, out: Path) -> Non
         for problems in _trained_alike(method["problems"]):
             cells = [run_settings(method["settings"] | {"task": own["task"]}) for own in problems]
             for own, (table, record) in zip(problems, _compute(cells, instances), strict=True):
-                tables.append(table.assign(problem=own["problem"], **own["varied"]))
+                # Of what the experiment varies, the table has the task's keys; the others are for readers.
+                varied = {key: value for key, value in own["varied"].items() if key not in table}
+                tables.append(table.assign(problem=own["problem"], **varied))
                 records.append({"problem": own["problem"], **record})
                 said = f"{cells[0].method.name}, {own['problem']}: {record['wall_seconds']} s"
                 print(said, file=sys.stderr)
-    _write(pd.concat(tables, ignore_index=True), {"cells": records}, out)
+    made = {"job": digest_of(job), "cells": records}
+    _write(pd.concat(tables, ignore_index=True), made, out)
 
 
 def _trained_alike(problems: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """A method's problems, those together that differ in the transfer task alone."""
+    """A method's problems, those together that differ in what is measured alone."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for problem in problems:
-        trained = {key: value for key, value in problem["task"].items() if key not in TRANSFER_KEYS}
+        measured_only = TASKS[problem["task"]["name"]].measured_only
+        trained = {key: value for key, value in problem["task"].items() if key not in measured_only}
         groups.setdefault(json.dumps(trained, sort_keys=True), []).append(problem)
     return list(groups.values())
 
@@ -67,14 +81,11 @@ def _compute(
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device = 'cuda' is not allowed here: torch finds no CUDA device")
     # One thread unless told otherwise: the jobs of a pipeline run side by side.
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    torch.set_num_threads(_threads())
     start = time.perf_counter()
     task = importlib.import_module(f"layerwise.tasks.{settings.task.name}")
     report = _progress(settings)
-    if len(cells) == 1:
-        tables = [task.run(settings, instances, report)]
-    else:
-        tables = task.run_together(cells, instances, report)
+    tables = task.run(cells, instances, report)
     share = round((time.perf_counter() - start) / len(cells), 3)
     return [
         (table, {"configuration": own.model_dump(), "seeds": own.seeds, "wall_seconds": share})
@@ -82,10 +93,16 @@ def _compute(
     ]
 
 
+def _threads() -> int:
+    """The first number of OMP_NUM_THREADS, which may be a list, one for each level; else one."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) > 0 else 1
+
+
 def _write(table: pd.DataFrame, record: dict[str, Any], out: Path) -> None:
     write_table(table, out)
-    content = record | {"threads": torch.get_num_threads(), **environment()}
-    write_record(content, out.with_name(out.name + ".json"))
+    made = {"table": file_digest(out), "threads": torch.get_num_threads(), **environment()}
+    write_record(record | made, out.with_name(out.name + ".json"))
 
 
 def _progress(settings: RunSettings) -> Callable[[int], None]:

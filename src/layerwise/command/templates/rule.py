@@ -1,37 +1,27 @@
 """NewRule: one step of stochastic gradient descent, to be changed into your own."""
 
-from collections.abc import Sequence
+from typing import ClassVar
 
-from layerwise.data.moments import Moments
-from layerwise.methods.base import Grid
-from layerwise.networks.linear import Network, Weights
+from layerwise.methods.base import OfGradients, Scale
+from layerwise.networks.base import Layers
 
 
-class NewRule:
+class NewRule(OfGradients):
     """W <- W - lr * gradient: write here what yours does, with its source."""
 
-    # Independent batches that a step uses.
-    batches_per_step = 1
+    # What a step is in proportion to: "gradient", or "own" where only lr sets its size, as in Adam. It
+    # decides the default step sizes and their units. A literal, since plans read it from this file.
+    scale: ClassVar[Scale] = "gradient"
 
-    # Add keywords for the `options` of the method's configuration file.
-    def __init__(self, grid: Grid) -> None:
-        # Shape (variants, 1, 1), to broadcast; grid.damping likewise, if the rule takes damping.
-        self._lr = grid.lr
-
-    # Return what the rule remembers from step to step (momentum, averages), and give `step` its type.
-    def start(self, weights: Weights) -> None:
+    # Return what the rule remembers from step to step (momentum, averages), and give `directions` its
+    # type. For the method's `options` write an __init__(self, steps: Steps, your_option: float).
+    def start(self, weights: Layers) -> None:
         return None
 
-    # Weights and gradients have shape (seeds, variants, rows, columns). Return new weights and new
-    # memory, and change neither argument. Batched products keep the runs apart, as they must stay.
-    def step(
-        self, weights: Weights, batches: Sequence[Moments], memory: None, network: Network
-    ) -> tuple[Weights, None]:
-        # Gradients of the training loss on the batch: features (k, d_x), head (d_y, k).
-        gradients = network.gradients(weights, batches[0])
+    # Gradients of the training loss, one a layer, each of shape (seeds, variants, rows, columns). Return
+    # what each layer moves against, in units of lr, and the new memory; change neither argument. Batched
+    # products keep the runs apart, as they must stay. A rule that needs more than gradients writes
+    # `needs` and `step` itself: see layerwise/methods/kfac.py.
+    def directions(self, gradients: Layers, memory: None) -> tuple[Layers, None]:
         # The update: precondition the gradients here.
-        stepped = Weights(
-            weights.features - self._lr * gradients.features,
-            weights.head - self._lr * gradients.head,
-        )
-        return stepped, memory
+        return gradients, memory

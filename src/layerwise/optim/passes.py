@@ -1,0 +1,175 @@
+"""Which passes count for which gradients.
+
+Forward passes leave notes in the autograd graph, and nothing else: at the node of a layer's output
+its inputs, which backward keeps anyway, and at the node of the model's output a hook. A pass that
+is not backpropagated takes its notes with it. When a gradient reaches the model's output, the hook
+looks which layers' .grad this backward pass will add to – none, if it was taken by
+torch.autograd.grad, for an attack on the inputs or for a penalty – and gathers their factors. They
+are kept once .grad is added to, for as long as that gradient is there.
+"""
+
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, is_dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
+from torch.utils._pytree import tree_leaves
+
+from layerwise.optim import engine
+from layerwise.optim.gathering import (
+    Calls,
+    Gathered,
+    Options,
+    Pending,
+    gather_outputs,
+    gathered,
+    refusal_of,
+)
+from layerwise.optim.graph import calls_below, note_call
+from layerwise.optim.layers import Layer, factor_dtype
+
+
+@dataclass(eq=False)
+class Pass:
+    """A call of the model that returned tensors."""
+
+    returned: tuple[str, int]  # the type's name, and how many tensors in it need a gradient
+    pending: dict[Layer, Pending] = field(default_factory=dict)  # of the present backward pass
+
+
+class Recorder:
+    """Gathers the factors of a model's layers, for the gradients that they have now.
+
+    ``wanted(layer)`` gives the options by which to gather, or None if the layer's next step needs
+    no factors.
+    """
+
+    def __init__(
+        self, model: nn.Module, layers: Sequence[Layer], wanted: Callable[[Layer], Options | None]
+    ) -> None:
+        self.gathered: dict[Layer, Gathered] = {}
+        # The hook below must not keep its optimiser alive.
+        self._wanted = weakref.WeakMethod(wanted)
+        self._model = model
+        self._layers = layers
+        self._layer_of = {module: layer for layer in layers for module in layer.modules}
+        self._note_uncompiled = torch.compiler.disable(
+            self._note, reason="KFAC needs the autograd nodes of its layers"
+        )
+        # Hooks of a module would be copied, pickled and scripted with the user's model.
+        self._handle = torch.nn.modules.module.register_module_forward_hook(
+            self._visit, with_kwargs=True
+        )
+
+    def close(self) -> None:
+        """See no pass any more."""
+        self._handle.remove()
+
+    def _visit(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        if module is not self._model and module not in self._layer_of:
+            return
+        if not torch.is_grad_enabled() or torch.compiler.is_exporting() or torch.jit.is_tracing():
+            return
+        self._note_uncompiled(module, args, kwargs, output)
+
+    def _note(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        layer = self._layer_of.get(module)
+        if layer is not None:
+            note_call(self, layer, module, args[0] if args else kwargs["input"], output)
+        if module is self._model:
+            self._note_output(output)
+
+    def _note_output(self, output: Any) -> None:
+        fields = vars(output) if is_dataclass(output) else output
+        tensors = [
+            leaf
+            for leaf in tree_leaves(fields)
+            if isinstance(leaf, Tensor)
+            and leaf.grad_fn is not None
+            and not engine.transformed(leaf)
+        ]
+        # A loss among the outputs has no rows; its gradient goes on to the outputs that have.
+        tensors = [tensor for tensor in tensors if tensor.ndim > 0] or tensors
+        this = Pass((type(output).__name__, len(tensors)))
+        for tensor in tensors:
+            node, output_nr, *_ = get_gradient_edge(tensor)
+            # The hook must hold neither tensor nor node: the cycle would outlive the pass.
+            hook = partial(self._backpropagated, this, output_nr, tensor.detach())
+            node.register_prehook(hook)
+
+    def _backpropagated(
+        self, this: Pass, output_nr: int, output: Tensor, gradients: Sequence[Tensor | None]
+    ) -> None:
+        """Gather factors when the loss's gradient reaches an output of the model."""
+        gradient, wanted = gradients[output_nr], self._wanted()
+        if gradient is None or wanted is None or (output.ndim > 0 and len(output) == 0):
+            return
+        options: dict[Layer, Options] = {}
+        accumulators: dict[Node, Layer] = {}
+        lead: dict[Layer, Tensor] = {}
+        for layer in self._layers:
+            nodes = {engine.accumulator(p): p for p in layer.held if p.requires_grad}
+            reached = [p for node, p in nodes.items() if engine.runs(node)]
+            asked = wanted(layer) if reached else None
+            if asked is not None:
+                options[layer], lead[layer] = asked, reached[0]
+                accumulators |= dict.fromkeys(nodes, layer)
+        if not options:
+            return
+        top = GradientEdge(engine.current_node(), output_nr, None)
+        calls, strays = calls_below(self, top.node, options.keys(), accumulators)
+        for layer in {call.layer for _, call in calls} | strays:
+            met = this.pending.get(layer)
+            if met is None or met.backward != engine.backward_id():
+                self._expect(this, layer, options[layer], lead[layer], output)
+        for layer in strays:
+            this.pending[layer].refusal = (
+                "is used outside its own call as well, and KFAC would leave that use out of its "
+                "factors"
+            )
+        with torch.no_grad():
+            found = self._take(this, calls, output)
+            gather_outputs(this.pending, found, top, output, gradient.detach())
+
+    def _expect(
+        self, this: Pass, layer: Layer, options: Options, parameter: Tensor, output: Tensor
+    ) -> None:
+        """Keep what is gathered of the layer when this backward pass is over."""
+        old = self.gathered.get(layer)
+        continues = old is not None and old.current
+        samples = len(output) if output.ndim else 0
+        backward = engine.backward_id()
+        pending = Pending(layer, options, backward, parameter, continues, samples)
+        this.pending[layer] = pending
+        engine.after_backward(partial(self._keep, this, pending))
+
+    def _take(self, this: Pass, calls: Calls, output: Tensor) -> dict[Layer, Calls]:
+        """Put the inputs of new calls into what is pending, and return these calls by layer."""
+        found: dict[Layer, Calls] = {}
+        for edge, call in calls:
+            layer, pending = call.layer, this.pending[call.layer]
+            met = call.counted is not None and call.counted[0] == pending.backward
+            if met and call.counted is not None and call.counted[1] is this:
+                continue  # reached from another output before
+            refusal = refusal_of(call, pending, output, this.returned, met)
+            pending.refusal = pending.refusal or refusal
+            if pending.refusal is None and call.inputs is not None:
+                rows = layer.input_rows(call.module, call.inputs)
+                pending.inputs.append(rows.to(factor_dtype(layer.weight)))
+                found.setdefault(layer, []).append((edge, call))
+            call.counted = (pending.backward, this)
+            if not engine.keeps_graph():
+                call.inputs = None
+        return {layer: its for layer, its in found.items() if this.pending[layer].refusal is None}
+
+    def _keep(self, this: Pass, pending: Pending) -> None:
+        """The backward pass has added to the gradient, and its factors belong to that now."""
+        this.pending.pop(pending.layer, None)
+        with torch.no_grad():
+            kept = gathered(pending, self.gathered.get(pending.layer))
+        if kept is not None:
+            self.gathered[pending.layer] = kept

@@ -1,0 +1,62 @@
+"""A layer's step, worked out before anything is changed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from layerwise.optim.layers import Layer, factor_dtype
+from layerwise.optim.sums import Sums
+from layerwise.optim.update import State, direction, with_inverses, with_new_factors
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The layer's next state, and for each parameter the direction to go against."""
+
+    layer: Layer
+    state: State
+    directions: list[tuple[nn.Parameter, Tensor]]
+
+
+def trained(layer: Layer) -> list[nn.Parameter]:
+    """The layer's parameters that have a gradient; none if it is zero, as after zero_grad."""
+    gradients = [(p, p.grad) for p in layer.held if p.grad is not None]
+    return [p for p, _ in gradients] if any(bool(g.any()) for _, g in gradients) else []
+
+
+def plan(
+    layer: Layer,
+    state: State,
+    sums: Sums | None,
+    group_of: Mapping[Tensor, Mapping[str, Any]],
+    scale: float,
+) -> Plan:
+    """The layer's step by new sums, or by the inverses in its state.
+
+    Gradients are ``scale`` times the loss's. RuntimeError, with the layer's name, for a factor that
+    is not positive definite.
+    """
+    parameters = trained(layer)
+    options = group_of[layer.held[0]]
+    columns = layer.columns(parameters)
+    if sums is not None:
+        state = with_new_factors(state, sums, options["factor_decay"])
+    if sums is not None or tuple(state["columns"]) != columns:
+        state = with_inverses(layer, state, options, columns)
+    parts = [signed_gradient(p, group_of[p]["maximize"], scale) for p in parameters]
+    whole = direction(state, torch.cat(parts, dim=1))
+    split = whole.split([part.shape[1] for part in parts], dim=1)
+    shaped = [part.reshape(p.shape) for p, part in zip(parameters, split, strict=True)]
+    return Plan(layer, state, list(zip(parameters, shaped, strict=True)))
+
+
+def signed_gradient(parameter: nn.Parameter, maximize: bool, scale: float) -> Tensor:
+    """What to descend along, (d_out, columns) in the factors' precision."""
+    assert parameter.grad is not None
+    gradient = parameter.grad.reshape(len(parameter), -1).to(factor_dtype(parameter))
+    if scale != 1.0:
+        gradient = gradient / scale
+    return -gradient if maximize else gradient

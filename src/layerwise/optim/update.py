@@ -1,0 +1,73 @@
+"""A layer's factors, their inverses and the direction of its step, as functions of its state.
+
+A state is a dictionary of a parameter's state_dict. Functions return new ones and change none, so
+that a refused step leaves all as it was.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from layerwise.optim.layers import Layer
+from layerwise.optim.solve import damped_inverse, split_damping
+from layerwise.optim.sums import Sums
+
+State = dict[str, Any]
+SIDES = {"input": "damping", "output": "output_damping"}
+# What a state holds in the factors' precision, whatever the parameter's.
+TENSORS = ("input_factor", "output_factor", "input_inverse", "output_inverse", "momentum_buffer")
+
+
+def with_new_factors(state: State, sums: Sums, decay: float) -> State:
+    """The state with the sums' factors taken into its averages; without inverses.
+
+    Raises nothing: factors of any value are averaged, and judged when they are inverted.
+    """
+    new = {key: value for key, value in state.items() if not key.endswith(("factor", "inverse"))}
+    means = {"input": sums.inputs / sums.rows}
+    if sums.outputs is not None:
+        means["output"] = sums.outputs / sums.samples
+    for side, mean in means.items():
+        old = state.get(f"{side}_factor")
+        if old is not None:
+            mean = decay * old.to(mean) + (1 - decay) * mean
+        new[f"{side}_factor"] = mean
+    return new
+
+
+def with_inverses(
+    layer: Layer, state: State, options: Mapping[str, Any], columns: tuple[int, int]
+) -> State:
+    """The state with inverses of its damped factors, for these columns of [W b].
+
+    RuntimeError, with the layer's name, for a factor that is not positive definite.
+    """
+    factors = {"input": state["input_factor"][slice(*columns), slice(*columns)]}
+    if "output_factor" in state:
+        factors["output"] = state["output_factor"]
+    dampings = {side: options[key] for side, key in SIDES.items()}
+    if options["pi_damping"] and "output" in factors:
+        of_inputs, of_outputs = split_damping(
+            factors["input"], factors["output"], options["damping"]
+        )
+        dampings = {"input": of_inputs, "output": of_outputs}
+    new = state | {"columns": columns}
+    for side, factor in factors.items():
+        inverse = damped_inverse(factor, dampings[side])
+        if inverse is None:
+            key = "damping" if options["pi_damping"] else SIDES[side]
+            raise RuntimeError(
+                f"The {side} factor of layer '{layer.name}' is not positive definite: raise "
+                f"{key} = {options[key]}, or lower lr if training diverged."
+            )
+        new[f"{side}_inverse"] = inverse
+    return new
+
+
+def direction(state: State, gradient: Tensor) -> Tensor:
+    """P^-1 gradient Q^-1 with the state's damped inverses, (d_out, columns)."""
+    product = gradient @ state["input_inverse"].to(gradient)
+    if "output_inverse" in state:
+        product = state["output_inverse"].to(gradient) @ product
+    return product
