@@ -1,12 +1,14 @@
 """Results made by hand: hostile names, infinities, NaN, undefined values, one seed, one method."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from layerwise.claims.claim import Claim, at_least, at_most, judge
+from layerwise.claims.claim import ANY, Claim, at_least, at_most, between, judge, single
 from layerwise.claims.evidence import evidence
 from layerwise.page.folder import Folder, folder_of
 from layerwise.results.files import write_json, write_record
@@ -126,7 +128,7 @@ def claims(shift: float) -> list[Claim]:
 
     def claim(name: str, values: list[float], threshold, partly) -> Claim:
         table = pd.DataFrame({"value": values}, index=pd.RangeIndex(len(values), name="seed"))
-        return Claim(
+        return single(
             name=name, statement=f"{name} says {HOSTILE} about κ_x", source="paper",
             quantity=f"quantity of {HOSTILE}", values=lambda results: table,
             statistic=mean, threshold=threshold, partly=partly, figure="several",
@@ -140,8 +142,15 @@ def claims(shift: float) -> list[Claim]:
         claim("C4 infinite", [np.inf] * 5, at_most(1.0), at_most(2.0)),
         claim("C5 undefined", [np.nan] * 5, at_most(1.0), at_most(2.0)),
         claim("C6 far", [1e-9, 2e-9, 1e-9, 3e-9, 1e-9], at_most(1e-6), at_most(1e-3)),
+        in_parts(claim("C7 parts", near, between(0.5, 0.7), between(0.3, 0.9)), near, claim),
         claim(f"R1 {HOSTILE}", near, at_least(0.3), at_least(0.1)),
     ]
+
+
+def in_parts(first: Claim, near: list[float], claim: Callable[..., Claim]) -> Claim:
+    """A claim of three parts: one between bounds, one that fails, one that decides nothing."""
+    others = [claim("", near, at_most(0.1), at_most(0.2)), claim("", near, ANY, ANY)]
+    return replace(first, parts=(*first.parts, *(part for one in others for part in one.parts)))
 
 
 def mean(rows: np.ndarray) -> float:

@@ -167,9 +167,9 @@ def _open(browsing, file: Path, claim: str) -> Path:
 def test_claims_are_filtered_and_opened_by_keyboard(browsing, odd_page: Path) -> None:
     browsing.visit(odd_page)
     rows = browsing.page.locator("#forest tr.claim:visible")
-    assert rows.count() == 7
+    assert rows.count() == 8
     browsing.page.click(".filter[data-value='not reproduced']")
-    assert rows.count() == 3 and "verdict=not%20reproduced" in browsing.page.url
+    assert rows.count() == 4 and "verdict=not%20reproduced" in browsing.page.url
     browsing.page.click(".filter[data-value=ours]")
     assert rows.count() == 0
     browsing.visit(odd_page, "#claims?verdict=partly")
@@ -216,8 +216,8 @@ def test_without_scripts_claims_figures_and_runs_are_there(chromium, odd_page: P
     context = chromium.new_context(java_script_enabled=False)
     plain = context.new_page()
     plain.goto(odd_page.as_uri())
-    assert plain.locator("#forest tr.claim:visible").count() == 7
-    assert plain.locator("tr.more .why:visible").count() == 7
+    assert plain.locator("#forest tr.claim:visible").count() == 8
+    assert plain.locator("tr.more .why:visible").count() == 10
     assert plain.locator("figure img:visible").count() == 1
     assert plain.locator(".run:visible").count() == 3
     assert not plain.locator(".js:visible").count()

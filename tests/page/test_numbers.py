@@ -88,6 +88,9 @@ def test_points_are_those_of_the_figure(
     tables = []
     for address in held(browsing):
         browsing.visit(page, one.address + address)
+        if not browsing.page.locator("#chart svg").count():  # no problem has all these settings
+            assert "nothing to draw" in browsing.page.locator("#said").inner_text()
+            continue
         tables.append(pd.read_csv(browsing.download("[data-do=csv]")))
     got = pd.concat(tables).assign(error=lambda table: table["high"] - table["middle"])
     if one.undiverged:

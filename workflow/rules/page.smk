@@ -4,20 +4,18 @@ from layerwise.command.catalogue import about as about_option
 from layerwise.page.about import ASSETS, about
 
 PAGE = f"{DRAWN}/page.html"
+REQUEST = requested(config)
 
 
 rule page:
     """Put claims, data, figures and runs on one page that opens offline."""
     input:
-        tables=[path for plan in EXPERIMENTS.values() for path in reduced(plan.experiment)],
-        records=[
-            f"{RESULTS}/{experiment}/runs/{method}-{part}.parquet.json"
-            for experiment, method, part in JOBS
-        ],
+        plans=[ancient(PIPELINE.plan_file(name)) for name in EXPERIMENTS],
+        tables=[path for name in EXPERIMENTS for path in reduced(name, TABLES_OF[name])],
+        records=[record for name in EXPERIMENTS for record in records_of(name)],
         claims=EVIDENCE if CLAIMS else [],
-        figures=expand("{folder}/{figure}.png", folder=DRAWN, figure=FIGURE_OF),
+        figures=expand("{folder}/{figure}.png", folder=DRAWN, figure=PIPELINE.figures),
         script="scripts/page.py",
-        code=sources("layerwise.page.document"),
         assets=sorted(os.path.relpath(path) for path in ASSETS.iterdir()),
     output:
         page=PAGE,
@@ -33,9 +31,15 @@ rule page:
         mem_mb=lambda wildcards, attempt: attempt * 2000,
         runtime=lambda wildcards, attempt: attempt * 10,
     params:
+        code=code_of("layerwise.page.document"),
         results=RESULTS,
         about=canonical(
-            about(EXPERIMENTS, SCALE, OVERRIDES, lambda name: about_option("experiment", name))
+            about(
+                EXPERIMENTS,
+                REQUEST.scale,
+                REQUEST.overrides,
+                lambda name: about_option("experiment", name),
+            )
         ),
     shell:
         "python scripts/page.py {params.results:q} --about {params.about:q} --out {output.page:q}"

@@ -71,7 +71,7 @@ ANY = Bound(-np.inf, np.inf)  # of a part that is shown and decides nothing
 
 
 class Estimate(NamedTuple):
-    """A statistic with its interval over the seeds, and what it was made of."""
+    """A statistic with its interval over the seeds."""
 
     value: float
     low: float
@@ -93,8 +93,6 @@ class Part:
     measure: Callable[[Results], Estimate]
     threshold: Bound
     partly: Bound
-    # The functions that readers may look into: that of the numbers by seed, and that of the statistic.
-    made_by: tuple[Callable[..., object], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -166,11 +164,10 @@ def single(
         table = values(results)
         rows = table.to_numpy(dtype=float)
         with np.errstate(invalid="ignore"):  # of runs that diverged, infinity less infinity
-            drawn = resampled(rows, statistic)
-            return Estimate(statistic(rows), *interval(drawn), len(rows), table, drawn)
+            value, drawn = statistic(rows), resampled(rows, statistic)
+        return Estimate(value, *interval(drawn), len(rows), table, drawn)
 
-    part = Part(quantity, measure, threshold, partly, (values, statistic))
-    return Claim(name, statement, source, (part,), figure)
+    return Claim(name, statement, source, (Part(quantity, measure, threshold, partly),), figure)
 
 
 def bootstrap(rows: np.ndarray, statistic: Callable[[np.ndarray], float]) -> tuple[float, float]:

@@ -1,13 +1,13 @@
 """What decided each claim, as tables: bounds, resamples and numbers by seed, and the code behind them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from layerwise.claims.claim import Bound, Claim, Estimate, Judgement, Part
-from layerwise.claims.origin import origin
+from layerwise.claims.claim import Bound, Claim, Judgement, Part, PartJudgement
+from layerwise.claims.origin import held_by, origin
 
 # The tables, by what their names add to "claims": a row for each part of a claim, for each resample of
 # a part's statistic, and for each number that a seed contributes to a part.
@@ -18,33 +18,30 @@ def evidence(judgements: Sequence[tuple[Claim, Judgement]]) -> dict[str, pd.Data
     """The tables, by TABLES."""
     rows, resamples, seeds = [], [], []
     for claim, judged in judgements:
-        for place, (part, (estimate, verdict)) in enumerate(
-            zip(claim.parts, judged.parts, strict=True)
-        ):
-            at: dict[str, Any] = {"claim": claim.name, "part": place}
-            own = {"verdict": judged.verdict, "part_verdict": verdict}
-            rows.append({**at, **own, **_row(claim, part, estimate)})
-            drawn = pd.DataFrame({"value": estimate.resamples})
-            resamples.append(drawn.assign(**at, resample=drawn.index))
-            seeds.append(_by_seed(estimate.rows).assign(**at))
+        shared = {"statement": claim.statement, "source": claim.source, "figure": claim.figure}
+        for place, (part, found) in enumerate(zip(claim.parts, judged.parts, strict=True)):
+            key = {"claim": claim.name, "part": place}
+            rows.append({**key, **shared, "verdict": judged.verdict, **_row(part, found)})
+            drawn = pd.DataFrame({"value": found.estimate.resamples})
+            drawn = drawn.assign(claim=claim.name, part=place, resample=drawn.index)
+            resamples.append(drawn)
+            seeds.append(_by_seed(found.estimate.rows).assign(claim=claim.name, part=place))
     contents = (pd.DataFrame(rows), pd.concat(resamples), pd.concat(seeds))
     return {
         name: content.reset_index(drop=True) for name, content in zip(TABLES, contents, strict=True)
     }
 
 
-def _row(claim: Claim, part: Part, estimate: Estimate) -> dict[str, object]:
-    made_by = part.made_by or (part.measure,)
-    values, statistic = origin(made_by[0]), origin(made_by[-1])
+def _row(part: Part, found: PartJudgement) -> dict[str, object]:
+    value, low, high, seeds = found.estimate[:4]
+    values, statistic = map(origin, _made_of(part.measure))
     return {
-        "statement": claim.statement,
-        "source": claim.source,
-        "figure": claim.figure,
+        "part_verdict": found.verdict,
         "quantity": part.quantity,
-        "value": estimate.value,
-        "low": estimate.low,
-        "high": estimate.high,
-        "seeds": estimate.seeds,
+        "value": value,
+        "low": low,
+        "high": high,
+        "seeds": seeds,
         **dict(_bounds("", part.threshold)),
         **dict(_bounds("weaker_", part.partly)),
         "numbers": values.call,
@@ -55,6 +52,13 @@ def _row(claim: Claim, part: Part, estimate: Estimate) -> dict[str, object]:
         "statistic_at": statistic.at,
         "statistic_code": statistic.code,
     }
+
+
+def _made_of(measure: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """What takes the tables to numbers by seed, and what reduces these; the measure itself where it does
+    not part them."""
+    inner = held_by(measure)
+    return inner.get("values", measure), inner.get("statistic", measure)
 
 
 def _bounds(prefix: str, bound: Bound) -> Iterator[tuple[str, float]]:

@@ -48,6 +48,13 @@ def recentred(value: float, drawn: np.ndarray) -> tuple[float, float]:
     return float(min(low, value)), float(max(high, value))
 
 
+def shifted(value: float, drawn: np.ndarray) -> np.ndarray:
+    """The resampled values as :func:`recentred` shifts their interval, to be shown with it."""
+    defined = drawn[~np.isnan(drawn)]
+    middle = np.quantile(defined, 0.5, method="lower") if len(defined) else np.inf
+    return drawn + (value - middle) if np.isfinite(middle) and np.isfinite(value) else drawn
+
+
 def over_seeds(values: Values, statistic: Statistic) -> Callable[[Results], Estimate]:
     """A part's measure: the statistic with its recentred interval."""
 
@@ -55,7 +62,8 @@ def over_seeds(values: Values, statistic: Statistic) -> Callable[[Results], Esti
         rows = values(results)
         with np.errstate(invalid="ignore"):
             value = statistic(rows)
-        return Estimate(value, *recentred(value, resamples(rows, statistic)), len(rows))
+        drawn = resamples(rows, statistic)
+        return Estimate(value, *recentred(value, drawn), len(rows), rows, shifted(value, drawn))
 
     return measure
 
@@ -66,6 +74,6 @@ def as_it_is(values: Values, statistic: Statistic) -> Callable[[Results], Estima
     def measure(results: Results) -> Estimate:
         rows = values(results)
         value = statistic(rows)
-        return Estimate(value, value, value, len(rows))
+        return Estimate(value, value, value, len(rows), rows)
 
     return measure

@@ -24,7 +24,7 @@ def origin(function: Callable[..., Any]) -> Origin:
     name = function.__qualname__.partition(".<locals>")[0]
     module = sys.modules[function.__module__]
     written = getattr(module, name, function)
-    arguments = inspect.getclosurevars(function).nonlocals
+    arguments = held_by(function)
     given = {key: value for key, value in arguments.items() if not callable(value)}
     shown = ", ".join(f"{key}={value!r}" for key, value in given.items())
     lines, first = inspect.getsourcelines(written)
@@ -36,6 +36,11 @@ def origin(function: Callable[..., Any]) -> Origin:
         "".join(lines),
         list(dict.fromkeys(_words(list(given.values())))),
     )
+
+
+def held_by(function: Callable[..., Any]) -> dict[str, Any]:
+    """What a function that another made holds of that one's."""
+    return dict(inspect.getclosurevars(function).nonlocals)
 
 
 def _words(value: Any) -> Iterator[str]:

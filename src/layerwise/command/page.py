@@ -2,6 +2,7 @@
 
 import webbrowser
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from layerwise.command.snakemake import PROJECT
@@ -50,13 +51,12 @@ def _told_apart(folder: Folder, found: Sequence[Folder]) -> Folder:
     """Of checkouts with a folder of the same name, by the checkout."""
     if sum(other.name == folder.name for other in found) == 1:
         return folder
-    checkout = folder.figures.parents[folder.name.count("/") + (folder.name != FULL_SCALE)]
-    return Folder(f"{folder.name} of {checkout.name}", folder.results, folder.figures)
+    return replace(folder, name=f"{folder.name} of {folder.project.name}")
 
 
 def _usual(found: Sequence[Folder]) -> Path:
     """One folder's page lies with its figures; one of several is named after them."""
-    if len(found) == 1 and found[0].figures.is_relative_to(PROJECT):
+    if len(found) == 1 and found[0].project == PROJECT:
         return found[0].figures / NAME
     names = "-".join(folder.name.replace("/", "-") for folder in found)
     return PROJECT / "figures" / f"page-{names}.html"

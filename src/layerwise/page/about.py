@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from layerwise.planning.drawing import file_name
 from layerwise.planning.plan import ExperimentPlan
+from layerwise.settings.experiment import NOTHING
 
 ASSETS = Path(__file__).with_name("assets")  # the page's style, program and templates
 
@@ -24,9 +26,9 @@ def about(
         selects = plan.experiment.select_by
         experiments[name] = {
             "question": question(name),
-            "select_by": None if selects == "nothing" else selects,
+            "select_by": None if selects == NOTHING else selects,
             "caption": plan.experiment.caption.replace("{rule}", "").strip(),
-            "figures": dict.fromkeys(plan.experiment.figures, plan.summary),
+            "figures": {file_name(one, name): plan.summary for one in plan.experiment.figures},
         }
     return {
         "scale": scale,

@@ -122,9 +122,10 @@ def details(folder: Folder) -> str:
             for table in (folder.claims["_resamples"], folder.claims["_seeds"])
         )
         pictures = []
-        for row, part in zip(claim.rows, claim.parts, strict=True):
+        for row, part, verdict in zip(claim.rows, claim.parts, claim.verdicts, strict=True):
             drawn = resamples.loc[resamples["part"] == row["part"], "value"]
-            pictures.append(_picture(part, drawn.to_numpy(dtype=float)))
+            picture = _picture(part, drawn.to_numpy(dtype=float))
+            pictures.append({"verdict": verdict, **picture})
         content[claim.name] = {"parts": pictures, "seeds": _wide(seeds)}
     return json.dumps(content, ensure_ascii=False)
 

@@ -20,11 +20,16 @@ REDUCED = ("summary.parquet", "runs.parquet")
 
 @dataclass(frozen=True)
 class Folder:
-    """RESULTS with FIGURES; ``name`` is what readers call it."""
+    """PROJECT/results/NAME, and its figures; ``name`` is what readers call it."""
 
     name: str
     results: Path
-    figures: Path
+    project: Path
+
+    @property
+    def figures(self) -> Path:
+        """The folder of its figures."""
+        return self.project / "figures" / self.results.relative_to(self.project / "results")
 
     @cached_property
     def about(self) -> dict[str, Any]:
@@ -71,14 +76,15 @@ class Folder:
 
     @cached_property
     def records(self) -> dict[str, list[dict[str, Any]]]:
-        """The records of each experiment's runs."""
-        return {
-            name: [
-                read_record(path)
-                for path in sorted((self.results / name / "runs").glob("*.parquet.json"))
-            ]
-            for name in self.experiments
-        }
+        """The records of each experiment's runs. What overrides leave alone lies where it was run."""
+        found = {}
+        for name in self.experiments:
+            plan = self.results / name / "plan.json"
+            jobs = json.loads(plan.read_text())["jobs"] if plan.exists() else []
+            paths = [self.project / f"{job['table']}.json" for job in jobs]
+            beside = sorted((self.results / name / "runs").glob("*.parquet.json"))
+            found[name] = [read_record(path) for path in paths or beside]
+        return found
 
     @cached_property
     def claims(self) -> dict[str, pd.DataFrame]:
@@ -114,15 +120,13 @@ class Folder:
 
 
 def folder_of(results: Path) -> Folder:
-    """The folder PROJECT/results/NAME; its figures are in PROJECT/figures/NAME. Raises FileError where
-    it has no tables."""
+    """The folder PROJECT/results/NAME. Raises FileError where it has no tables."""
     parts = results.resolve().parts
     if "results" not in parts:
         raise FileError(f"{results} is not a folder of results: those lie under results/")
     root = len(parts) - 1 - parts[::-1].index("results")
-    inside = parts[root + 1 :]
-    figures = Path(*parts[:root], "figures", *inside)
-    found = Folder("/".join(inside) or FULL_SCALE, results, figures)
+    inside = "/".join(parts[root + 1 :])
+    found = Folder(inside or FULL_SCALE, Path(*parts), Path(*parts[:root]))
     if not found.experiments:
         raise FileError(f"{results} has no tables: `layerwise reproduce` makes them")
     return found

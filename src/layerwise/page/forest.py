@@ -13,6 +13,7 @@ VERDICTS = {
     "partly": ("mid", "◐"),
     "not reproduced": ("no", "✕"),
     "not measured": ("na", "–"),
+    "not run": ("na", "–"),
 }
 
 
@@ -62,6 +63,8 @@ def described(part: Part, verdict: str) -> str:
 def _interval(part: Part, tone: str, y: str) -> str:
     if not part.measured:
         return f'<text class="said" x="52%" y="{y}">not measured</text>'
+    if not part.sides:
+        return f'<text class="said" x="52%" y="{y}">{number(part.value)}: decides nothing</text>'
     if part.undefined:  # at the bad end: it meets no bound
         return f'<text class="said no" x="1%" y="{y}">undefined: runs diverge</text>'
     value, low, high = part.margins

@@ -88,20 +88,22 @@ class Part:
     @property
     def margins(self) -> tuple[float, float, float]:
         """Of the value, and the smallest and largest of the interval."""
-        ends = [self.margin(v) for v in (self.low, self.high)]
+        ends = [self.margin(v) for v in (self.low, self.high)]  # NaN where there is no bound
         inside = self.margin(self.value) if self.low <= self.value <= self.high else -math.inf
         return self.margin(self.value), min(ends), max(*ends, inside)
 
     @property
     def bounds(self) -> str:
         """Its bounds in words."""
-        return " and ".join(str(side) for side in self.sides)
+        return " and ".join(str(side) for side in self.sides) or "any value"
 
     @property
     def why(self) -> str:
         """Why the verdict is what it is, as a sentence."""
         if not self.measured:
             return "The tables lack what it needs."
+        if not self.sides:
+            return "It is shown, and decides nothing."
         if self.undefined:
             return "The statistic is undefined, since runs diverge: that meets no bound."
         return " ".join(self._why(side) for side in self.sides)

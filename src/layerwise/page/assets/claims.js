@@ -42,19 +42,17 @@ async function drawResamples(row) {
     const box = host.appendChild(element("div", {class: "resample"}));
     await drawInto(
       box,
-      resampleSpecification(part, Math.min(560, Math.max(240, host.clientWidth - 20)), row.dataset.verdict),
+      resampleSpecification(part, Math.min(560, Math.max(240, host.clientWidth - 20)), part.verdict),
     );
-    const lost = part.lost
-      ? ` ${part.lost} of ${part.resamples} resamples have no finite value and are not in the bars.`
-      : "";
-    host.append(
-      element(
-        "p",
-        {class: "note"},
-        `Bars: the statistic over ${part.resamples} resamples of the seeds; line: its 95 % interval; dot: on all seeds.${lost}`,
-      ),
-    );
+    if (part.lost) {
+      const words = `${part.lost} of ${part.resamples} resamples have no finite value and are not in the bars.`;
+      host.append(element("p", {class: "note"}, words));
+    }
   }
+  const words =
+    "Bars: the statistic over resamples of the seeds, shifted where its interval is; " +
+    "line: the 95 % interval; dot: on all seeds.";
+  if (host.childElementCount) host.append(element("p", {class: "note"}, words));
 }
 // Resamples, interval and bounds on the statistic's own axis.
 const TONES = {reproduced: "#00664b", partly: "#8a5a00", "not reproduced": "#a63a00"};

@@ -64,7 +64,9 @@ async function redraw() {
   $("#charttitle").textContent = VIEW.title;
   $("#chartnote").textContent = VIEW.note;
   $("#said").textContent = [
-    panels.length ? "" : "There is nothing to draw: switch a method on, or choose another quantity.",
+    panels.length
+      ? ""
+      : "There is nothing to draw: switch a method on, hold other settings, or choose another quantity.",
     ...notes,
   ]
     .join(" ")
