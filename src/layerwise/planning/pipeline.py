@@ -94,6 +94,8 @@ class Pipeline:
     def __init__(self, request: Request) -> None:
         self.plans = request.plans()
         self.label = request.label
+        asked = {"scale": request.scale, "overrides": request.settings["overrides"]}
+        self._asked = json.dumps(asked, indent=2) + "\n"
         self.jobs = {name: _placed(planned, request) for name, planned in self.plans.items()}
         every = [placed for jobs in self.jobs.values() for placed in jobs]
         self._jobs = {(placed.folder, placed.name): placed for placed in every}
@@ -134,6 +136,10 @@ class Pipeline:
             write_if_other(placed.job.text, Path(placed.file))
         for part in self._instances.values():
             write_if_other(part.text, Path(part.file))
+        if self.label:
+            # What the folders' names stand for.
+            for kind in ("results", "figures"):
+                write_if_other(self._asked, Path(f"{kind}{self.label}/settings.json"))
         for experiment in self.plans:
             plan = self._plan(experiment)
             jobs, reduction = json_lines(map(canonical, plan["jobs"])), canonical(plan["reduction"])
