@@ -22,14 +22,15 @@ from layerwise.settings.validation import ConfigError
 PROGRESS_SECONDS = 10.0
 
 
-def run_cell(settings: RunSettings, instances: Path | None, out: Path) -> None:
-    """Run ``settings`` and write its table to ``out`` and its record to ``out`` + .json.
+def run_cell(settings: RunSettings, instances: Path | None, out: Path) -> pd.DataFrame:
+    """Run ``settings``; write the table, which is returned, to ``out`` and its record to ``out`` + .json.
 
     The task's own module in layerwise.tasks does the work. ``instances`` is a file that holds those of
     the same problem and seeds, for tasks that have one; None draws them here.
     """
     ((table, record),) = _compute([settings], instances)
     _write(table, record, out)
+    return table
 
 
 def run_table(settings: RunSettings) -> pd.DataFrame:
