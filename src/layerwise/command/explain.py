@@ -1,5 +1,6 @@
 """What an experiment would run, in words: its configuration, its size, what is due, how long it takes."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,9 +12,10 @@ from layerwise.planning.plan import ExperimentPlan
 from layerwise.settings.experiment import NOTHING, SELECTIONS
 
 # Snakemake's reasons for a job in its own words, the most telling first, and what they mean here.
+CODE = "its code changed"
 REASONS = {
     "Params have changed": "its settings changed",
-    "Updated input files": "its code or its input changed",
+    "Updated input files": "its input changed",
     "Code has changed": "its rule changed",
     "Set of input files has changed": "it has other inputs",
     "Incomplete output files": "it was interrupted",
@@ -117,6 +119,10 @@ def _why(reason: str) -> str:
     phrase = next((phrase for phrase in REASONS if phrase in reason), None)
     if phrase is None:
         return reason
+    if phrase == "Params have changed":
+        # Snakemake prints those that are others, before and now; a code's digest says that it is one.
+        others = re.findall(r"'([^']*)'", reason.partition(phrase)[2].partition(";")[0])
+        return CODE if others and all(one.startswith("code ") for one in others) else REASONS[phrase]
     files = reason.partition("Updated input files: ")[2].partition(";")[0]
     return f"{REASONS[phrase]}: {files}" if phrase == "Updated input files" else REASONS[phrase]
 
