@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from layerwise.planning.drawing import file_name
 from layerwise.planning.plan import ExperimentPlan
 
 ASSETS = Path(__file__).with_name("assets")  # the page's style, program and templates
@@ -26,7 +27,7 @@ def about(
             "question": question(name),
             "select_by": None if selects == "nothing" else selects,
             "caption": plan.experiment.caption.replace("{rule}", "").strip(),
-            "figures": dict.fromkeys(plan.experiment.figures, plan.summary),
+            "figures": {file_name(one, name): plan.summary for one in plan.experiment.figures},
         }
     return {
         "scale": scale,

@@ -10,7 +10,8 @@ import pandas as pd
 
 from layerwise.claims.evidence import TABLES
 from layerwise.page.problems import Problems, problems_of
-from layerwise.results.files import FileError, read_record
+from layerwise.results.files import FileError, read_planned, read_record
+from layerwise.results.provenance import record_of
 from layerwise.results.tables import read_table
 
 ABOUT = "about.json"
@@ -73,12 +74,20 @@ class Folder:
     def records(self) -> dict[str, list[dict[str, Any]]]:
         """The records of each experiment's runs."""
         return {
-            name: [
-                read_record(path)
-                for path in sorted((self.results / name / "runs").glob("*.parquet.json"))
-            ]
+            name: [read_record(path) for path in self._record_paths(name)]
             for name in self.experiments
         }
+
+    def _record_paths(self, name: str) -> list[Path]:
+        """Those that the experiment's plan names, of which some may lie with the results without
+        overrides; without a plan those that are there."""
+        plan = self.results / name / "plan.json"
+        if not plan.exists():
+            return sorted((self.results / name / "runs").glob("*.parquet.json"))
+        # Tables are named from the folder that results/ lies in.
+        here = self.results.resolve()
+        project = here.parent if here.name == "results" else here.parent.parent
+        return [record_of(project / job["table"]) for job in read_planned(plan, None)["jobs"]]
 
     @cached_property
     def claims(self) -> dict[str, pd.DataFrame]:
