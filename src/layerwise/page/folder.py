@@ -84,10 +84,14 @@ class Folder:
         plan = self.results / name / "plan.json"
         if not plan.exists():
             return sorted((self.results / name / "runs").glob("*.parquet.json"))
-        # Tables are named from the folder that results/ lies in.
+        jobs = read_planned(plan, None)["jobs"]
+        return [record_of(self.project / job["table"]) for job in jobs]
+
+    @property
+    def project(self) -> Path:
+        """The folder that results/ lies in, from which plans name tables."""
         here = self.results.resolve()
-        project = here.parent if here.name == "results" else here.parent.parent
-        return [record_of(project / job["table"]) for job in read_planned(plan, None)["jobs"]]
+        return here.parent if here.name == "results" else here.parent.parent
 
     @cached_property
     def claims(self) -> dict[str, pd.DataFrame]:
