@@ -63,7 +63,7 @@ def test_list_has_a_line_on_everything(monkeypatch, capsys):
         ("reproduce contraction +method=soaap", "method = 'soaap' is unknown, did you mean 'soap'?"),
         ("reproduce contraction method.kfac.lr=[-1]", "method.kfac.lr = -1 is not allowed"),
         ("reproduce contraction method.adam.lr=[1]", "the method is in none of the experiments"),
-        ("reproduce one_step_alignment +method=adam", "+method=adam is not allowed"),
+        ("reproduce one_step_alignment +method=dfw", "dfw needs a linear hidden layer, which this network"),
         ("reproduce contraction method=kfac", "method = kfac is not allowed as an override"),
         ("reproduce contraction seeds=3 seeds=4", "seeds is set by more than one override"),
         ("reproduce contraction seeds=1,2", "written in brackets, as in seeds=[1,2]"),

@@ -195,7 +195,7 @@ def test_many_random_overrides_of_the_pipeline_are_planned_or_refused(folder):
 
 
 @pytest.mark.parametrize(
-    ("word", "sentence"),
+    ("words", "sentence"),
     [
         ("method.kfac=submitit", "it stands for several keys, such as method.kfac."),
         ("++methods='x'", "it stands for several keys, such as method."),
@@ -218,15 +218,19 @@ def test_many_random_overrides_of_the_pipeline_are_planned_or_refused(folder):
         ("method.kfac.rule=os.system", "there is no such class in methods/os.py"),
         ("method.kfac.rule=kfac.Average", "there is no such class in methods/kfac.py"),
         ("method.kfac.rule=amgd.AGMD", "did you mean 'amgd.AMGD'?"),
-        ("+method.sgd.options={beta: 1}", "'sgd.SGD': the rule has no options"),
+        ("+method.sgd.options={beta:1}", "'sgd.SGD': the rule has no options"),
         (
             "method.kfac.rule=adam.Adam",
+            "method.kfac.damping = [0.0] is not allowed: kfac has no damping, leave []",
+        ),
+        (
+            "method.kfac.rule=adam.Adam method.kfac.damping=[]",
             "= 'adam.Adam': allowed are beta1, beta2, epsilon",
         ),
     ],
 )
-def test_overrides_that_planning_stumbled_over_are_answered(word, sentence):
-    assert sentence in planned([word], "contraction", "quick")
+def test_overrides_that_planning_stumbled_over_are_answered(words, sentence):
+    assert sentence in planned(words.split(), "contraction", "quick")
 
 
 def test_a_caption_is_text_and_no_format():

@@ -95,6 +95,8 @@ def test_what_is_planned_is_what_hydra_composes(name, scale):
     expected = OmegaConf.to_container(hydras, resolve=True)
     assert {"sgd", *expected["experiment"]["methods"]} == set(ours["methods"])
     expected["methods"] = {method: expected["methods"][method] for method in ours["methods"]}
+    # Which file has a rule that is not the package's, Hydra does not know.
+    assert all(method.pop("rule_file") is None for method in ours["methods"].values())
     assert ours == expected
 
 
@@ -145,3 +147,13 @@ def test_the_environment_is_not_read(word, monkeypatch):
     with pytest.raises(ConfigError, match="it calls a resolver") as refused:
         plan("contraction", "quick", (word,))
     assert "hidden value" not in str(refused.value)
+
+
+def test_an_added_method_is_left_out_where_it_does_not_fit():
+    """Of all experiments; where one is asked for by name it is refused, and so is what fits nowhere."""
+    planned = plan_all(None, "quick", ["+method=dfw"])
+    assert "dfw" in planned["contraction"].experiment.methods
+    assert "dfw" not in planned["one_step_alignment"].experiment.methods
+    assert "needs a linear hidden layer" in planned["one_step_alignment"].left_out["dfw"]
+    with pytest.raises(ConfigError, match="dfw needs a linear hidden layer"):
+        plan("one_step_alignment", "quick", ["+method=dfw"])
