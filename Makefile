@@ -39,11 +39,14 @@ help:
 # timer and timespan: at its default of a second that takes a tenth of a core.
 reproduce: .venv/runtime.stamp
 	$(BIN)/snakemake --cores $(CORES) --max-jobs-per-timespan 1000/10s $(SNAKEMAKE_ARGS)
-	$(BIN)/snakemake --report report.html
+	@if [ ! -e report.html ] || [ -n "$$(find figures workflow/report -maxdepth 1 -type f -newer report.html ! -name '*.pdf')" ]; \
+	  then $(BIN)/snakemake --report report.html; fi
+	@echo "Results: results/, figures: figures/, verdicts: figures/claims.md, a report: report.html"
 	@echo "Open $(CURDIR)/figures/page.html in a browser: claims, data, figures and what was run."
 
 quick: .venv/runtime.stamp
 	$(BIN)/snakemake --cores $(CORES) --config scale=quick $(SNAKEMAKE_ARGS)
+	@echo "Results: results/quick/, figures: figures/quick/"
 	@echo "Open $(CURDIR)/figures/quick/page.html in a browser: a look that judges nothing."
 
 # The README's pictures are copies of what reproduce drew, and one of the page where a browser is there.

@@ -24,6 +24,7 @@ rule all:
     input:
         TABLES,  # those that a failed job removed are made again, though all figures are there
         FIGURES,
-        CLAIMS,
+        f"{RESULTS}/{CLAIMS}.csv",
+        f"{DRAWN}/{CLAIMS}.md",
         f"{DRAWN}/runs.html",
         PAGE,

@@ -16,11 +16,20 @@ from helpers import single_index_task
 from layerwise.data.single_index import Batch, Instance, draw_instance
 from layerwise.networks.activations import ACTIVATIONS
 from layerwise.networks.base import Layers
-from layerwise.planning.compose import CONFIG_DIR, options
+from layerwise.planning.compose import CONFIG_DIR, PATH_KEYS, options
 from layerwise.settings.rule import rule_card
 from layerwise.settings.run import RunSettings, run_settings
 from layerwise.settings.tasks.single_index import SingleIndexTask
 from layerwise.tasks import loop, single_index
+
+
+@cache
+def run_file() -> dict[str, Any]:
+    """A run's settings, as config.yaml has them."""
+    content = yaml.safe_load((CONFIG_DIR / "config.yaml").read_text())
+    return {
+        key: value for key, value in content.items() if key not in ("defaults", "hydra", *PATH_KEYS)
+    }
 
 
 @cache
@@ -59,17 +68,14 @@ def settings(
     own |= {"lr": list(lr), "damping": list(damping) if card(method).takes_damping else []}
     own["options"] = own["options"] | changed
     return run_settings(
-        {
+        run_file()
+        | {
             "task": (task or single_index_task()).model_dump(),
             "method": own,
-            "engine": None,
             "seeds": list(seeds),
             "steps": steps,
-            "stop_at": None,
             "record_every": 1,
             "dtype": dtype,
-            "device": "cpu",
-            "optimizer_packages": ["torch.optim", "pytorch_optimizer"],
         }
     )
 

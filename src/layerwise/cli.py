@@ -1,5 +1,6 @@
 """The `layerwise` command: what there is, what would run, running it, its page, and a new method."""
 
+import os
 import shlex
 import subprocess
 import sys
@@ -10,7 +11,8 @@ import typer
 
 from layerwise.command import lock
 from layerwise.command.catalogue import KINDS, catalogue
-from layerwise.command.explain import described, due_lines, earlier_runs, time_line
+from layerwise.command.estimate import earlier_runs
+from layerwise.command.explain import described, due_lines, time_line
 from layerwise.command.scaffold import new_method
 from layerwise.command.snakemake import INTERRUPTED, PROJECT, due
 from layerwise.command.snakemake import reproduce as run_pipeline
@@ -34,6 +36,7 @@ Words = Annotated[
     ),
 ]
 Scale = Annotated[str, typer.Option(help="How much is run: a file of config/scale.")]
+Cores = Annotated[int | None, typer.Option(min=1, help="CPUs to use.", show_default="all of them")]
 Folders = Annotated[
     list[Path] | None,
     typer.Option(
@@ -57,7 +60,12 @@ def list_(
 
 
 @app.command()
-def explain(words: Words = None, scale: Scale = "paper", methods_from: Folders = None) -> None:
+def explain(
+    words: Words = None,
+    scale: Scale = "paper",
+    cores: Cores = None,
+    methods_from: Folders = None,
+) -> None:
     """Say what experiments would run: configuration, size, what is due and why, and for how long."""
     request = _request(words, scale, methods_from)
     plans = request.plans()
@@ -68,7 +76,9 @@ def explain(words: Words = None, scale: Scale = "paper", methods_from: Folders =
     except subprocess.CalledProcessError as error:
         typer.echo(error.stdout, err=True)
         raise typer.Exit(error.returncode) from None
-    typer.echo("\n".join([*due_lines(jobs), time_line(jobs, plans, earlier_runs())]))
+    earlier = earlier_runs(PROJECT / "results")
+    typer.echo("\n".join([*due_lines(jobs), time_line(jobs, plans, earlier, cores or _cores())]))
+    typer.echo(f"{_places(request)}, made by `layerwise reproduce`")
 
 
 @app.command()
@@ -76,9 +86,7 @@ def reproduce(
     context: typer.Context,
     words: Words = None,
     scale: Scale = "paper",
-    cores: Annotated[
-        int | None, typer.Option(min=1, help="CPUs to use.", show_default="all of them")
-    ] = None,
+    cores: Cores = None,
     methods_from: Folders = None,
 ) -> None:
     """Run experiments as far as they are due, and draw their figures.
@@ -89,14 +97,16 @@ def reproduce(
     request.plans()  # refuses what cannot be used
     if any(option.startswith("--configfile") for option in context.obj):
         raise ConfigError("--configfile is not allowed after --: allowed are overrides before it")
-    typer.echo(f"Results: results{request.label}, figures: figures{request.label}", err=True)
+    typer.echo(_places(request), err=True)
     code = run_pipeline(request, ["--cores", str(cores or "all"), *context.obj])
     if code == INTERRUPTED:
         typer.echo("Interrupted: the same command goes on from here.", err=True)
     elif code and (why := lock.explained(PROJECT)):
         typer.echo(f"error: {why}", err=True)
-    elif not code and (page := PROJECT / f"figures{request.label}/page.html").exists():
-        typer.echo(f"Page: {page}", err=True)
+    if not code:
+        typer.echo(_places(request), err=True)
+        if (page := PROJECT / f"figures{request.label}/page.html").exists():
+            typer.echo(f"Page: {page}", err=True)
     raise typer.Exit(code)
 
 
@@ -147,6 +157,16 @@ def new_method_(
     typer.echo(
         f"next: edit them, then `layerwise reproduce +method={name}{where}`; see docs/new_method.md"
     )
+
+
+def _places(request: Request) -> str:
+    """Where a request's files are."""
+    return f"Results: results{request.label}, figures: figures{request.label}"
+
+
+def _cores() -> int:
+    """All that this process may use, as Snakemake takes them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _request(words: list[str] | None, scale: str, folders: list[Path] | None) -> Request:

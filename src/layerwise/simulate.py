@@ -29,9 +29,11 @@ def app(config: DictConfig) -> None:
         settings = settings_of(config)
         out, instances = paths_of(config)
         # torch takes a second to load: a refused configuration does not wait for it.
+        from layerwise.results.selection import diverged_lines
         from layerwise.tasks.run import run_cell
 
-        run_cell(settings, instances, out)
+        table = run_cell(settings, instances, out)
+        print(f"wrote {out}, and its record {out}.json", *diverged_lines(table), sep="\n")
     except ConfigError as error:
         _refuse(error)
     except FileError as error:

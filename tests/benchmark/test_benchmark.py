@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from helpers import assert_close, population, random_weights
+from helpers import Stepper, Weights, assert_close, population, random_weights
 from layerwise.benchmark import engines, floor, pipeline, plain
 from layerwise.benchmark.plain import PlainLoop
 from layerwise.benchmark.scaling import SCALED, SECOND_ORDER
@@ -19,10 +19,8 @@ from layerwise.benchmark.sizes import METHODS, QUICK, changed, configured
 from layerwise.benchmark.timing import Spread, interleaved
 from layerwise.data.moments import Moments
 from layerwise.data.population import Population
-from layerwise.methods.base import Grid, Method
 from layerwise.metrics.linear import subspace_distance
 from layerwise.networks.linalg import orthonormal_rows
-from layerwise.networks.linear import Weights
 
 LR, STEPS, N = 0.05, 4, 40
 MEASURED = ["quantity", "median", "low", "high", "unit"]
@@ -59,7 +57,7 @@ def test_the_plain_loop_takes_the_methods_steps(method: str, one_seed: bool) -> 
     features, head = (weight[which, 0].clone().requires_grad_() for weight in start)
     step = plain.STEPS[method](features, head, LR)
     settings = changed(configured(QUICK, method), "method.lr", [LR]).method
-    ours = Method(settings, Grid(settings, torch.float32, "cpu"), of, start)
+    ours = Stepper(settings, of, start)
     weights = start
     for _ in range(STEPS):
         x, y = loop.batch()

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
 
 from checkout import ROOT, TINY, Checkout, layerwise, only, start, wait_for
-from helpers import assert_close, method_settings, population, random_batch, random_weights
+from helpers import assert_close, population, random_batch, random_weights
 from layerwise import cli
 from layerwise.command.templates.rule import NewRule
 from layerwise.data.moments import Moments
-from layerwise.methods.base import Grid
+from layerwise.methods.base import steps_of
 from layerwise.networks.linear import NETWORKS
 from layerwise.planning.compose import options
 
@@ -184,10 +183,9 @@ def test_a_new_method_as_its_page_says(tmp_path: Path) -> None:
 def test_the_rule_to_start_from_is_gradient_descent():
     of = population()
     weights, batch = random_weights(of, 2), Moments.of_batch(*random_batch(of, 20, seed=0))
-    grid = Grid(method_settings("rule.NewRule", [0.1, 0.3]), torch.float64, "cpu")
-    network = NETWORKS["plain"](of)
-    rule = NewRule(grid)
-    stepped, _ = rule.step(weights, [batch], rule.start(weights), network)
-    gradients = network.gradients(weights, batch)
-    assert_close(stepped.features, weights.features - grid.lr * gradients.features)
-    assert_close(stepped.head, weights.head - grid.lr * gradients.head)
+    view = NETWORKS["plain"](of).view(weights, batch)
+    steps = steps_of([0.1, 0.3], [], [1.0, 1.0], weights.features)
+    rule = NewRule(steps)
+    stepped, _ = rule.step([view], rule.start(weights))
+    for new, old, lr, gradient in zip(stepped, weights, steps.lr, view.gradients, strict=True):
+        assert_close(new, old - lr * gradient)

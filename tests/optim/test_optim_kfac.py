@@ -12,8 +12,8 @@ from curvlinops import KFACInverseLinearOperator, KFACLinearOperator
 from torch import nn
 
 from helpers import (
+    Stepper,
     assert_close,
-    make_method,
     method_settings,
     population,
     random,
@@ -58,7 +58,7 @@ def test_alternating_layers_are_equation_5(kind):
     settings = method_settings(
         "kfac.KFAC", [lr], [damping], precondition_outputs=kind != "none", lr_head=None
     )
-    method = make_method(settings, of, weights)
+    method = Stepper(settings, of, weights)
     pairs = [
         [
             KFAC(
@@ -92,7 +92,7 @@ def test_a_common_step_is_equation_5_for_each_layer_with_the_other_held():
     module = two_layers(weights, 0)
     take_step(module, KFAC(module, lr, damping=0.0, output_damping=0.0), (x[0], y[0]))
     settings = method_settings("kfac.KFAC", [lr], [0.0], precondition_outputs=True, lr_head=None)
-    stepped = make_method(settings, of, weights).step(weights, [Moments.of_batch(x, y)])
+    stepped = Stepper(settings, of, weights).step(weights, [Moments.of_batch(x, y)])
     assert_close(module[0].weight, stepped.features[0, 0])
     G, F = weights.features[0, 0], weights.head[0, 0]
     fitted = torch.linalg.lstsq(x[0] @ G.T, y[0]).solution.T

@@ -21,8 +21,9 @@ def test_a_request_is_what_its_own_configuration_asks_for():
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
-        ({"scal": "quick"}, "scal = 'quick' is not allowed in Snakemake's configuration: there is no such key, "
-                            "did you mean 'scale'? (allowed are experiments, scale, overrides, cells_per_job"),
+        ({"scal": "quick"},
+         "scal = 'quick' is not allowed in Snakemake's configuration: there is no such key, did you mean "
+         "'scale'? (allowed are experiments, scale, overrides, cells_per_job"),
         ({"overides": []}, "did you mean 'overrides'?"),
         ({"experiment": "spike"}, "did you mean 'experiments'?"),
         ({"overrides": "seeds=3"}, "overrides = 'seeds=3' is not allowed: allowed is a list"),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import make_method, method_settings, population, random_weights, run
+from helpers import Stepper, method_settings, population, random_weights, run
 from layerwise.data.batches import stream
 
 problems = st.fixed_dictionaries(
@@ -30,7 +30,7 @@ def steps(of, eta, precondition_outputs, engine, count=3):
     settings = method_settings(
         "kfac.KFAC", [eta], [0.0], precondition_outputs=precondition_outputs, lr_head=None
     )
-    method = make_method(settings, of, weights)
+    method = Stepper(settings, of, weights)
     source = stream(engine, of, 40, range(len(of.features)), "test", "gaussian")
     for _ in range(count):
         before, weights = weights, method.step(weights, [source.next()])

@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from layerwise.tasks.single_step import run_one_step
 
+from helpers import single_index_task
 from layerwise.data.covariance import haar, spectrum
-from layerwise.data.single_index import OneStepProblem
 from layerwise.theory.alignment import predicted_alignment
 from layerwise.theory.one_step import BASES, adam_alignment, true_whitening_alignment
+from single_index_runs import table
 
 NOISE, GAMMA = 0.1, 0.25
 KAPPAS = (1, 10, 100, 1000)
@@ -71,24 +71,25 @@ def test_an_earlier_audits_numbers():
 )  # fmt: skip
 def test_methods_that_follow_sgd(method, basis):
     """Within 0.02 of SGD's formula at kappa = 100, d = 150, over six seeds."""
-    measured = np.mean(
-        run_one_step(problem(basis), method, [], [], range(6))["alignment_direction"]
-    )
+    measured = learnt_alignment(method, basis)
     sgd = predicted_alignment("sgd", spectrum("log", 150, 100), GAMMA, "tanh", NOISE)
     assert measured == pytest.approx(sgd, abs=0.02)
 
 
 def test_input_batch_norm_along_the_axes_is_whitening():
-    columns = run_one_step(problem("axis"), "bn_input_sgd", [], [], range(6))
+    measured = learnt_alignment("bn_input_sgd", "axis")
     white = true_whitening_alignment(spectrum("log", 150, 100), GAMMA, "tanh", NOISE)
-    assert np.mean(columns["alignment_direction"]) == pytest.approx(white, abs=0.02)
+    assert measured == pytest.approx(white, abs=0.02)
 
 
-def problem(basis: str) -> OneStepProblem:
-    return OneStepProblem(
-        d=150, aspect_ratio=GAMMA, width=150, kappa_x=100.0, spectrum="log", basis=basis, link="tanh",
-        activation="relu", noise=NOISE, readout_scale=0.01, n_validation=10, n_test=10,
+def learnt_alignment(method: str, basis: str) -> float:
+    """The mean over six seeds of the alignment of what one step learns through a small readout."""
+    task = single_index_task(
+        d=150, aspect_ratio=GAMMA, width=150, kappa_x=100.0, basis=basis, activation="relu",
+        noise=NOISE, readout_scale=0.01, lr_unit="preactivations", metrics=["alignment_readout"],
     )  # fmt: skip
+    runs = table(method, [1.0], task=task, seeds=range(6))
+    return float(runs.loc[runs["step"] == 1, "alignment_readout"].mean())
 
 
 def test_limits():

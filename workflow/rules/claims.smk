@@ -1,21 +1,21 @@
 # What decided each claim, for the page of results.
-EVIDENCE = multiext(f"{RESULTS}/claims", ".parquet", "_resamples.parquet", "_seeds.parquet")
+EVIDENCE = multiext(f"{RESULTS}/{CLAIMS}", ".parquet", "_resamples.parquet", "_seeds.parquet")
 
 
 rule claims:
-    """Judge the claims on every experiment's reduced tables."""
+    """Judge the claims on the reduced tables of the experiments that are asked for."""
     input:
         tables=judged_tables,
         script="scripts/claims.py",
     output:
-        csv=f"{RESULTS}/claims.csv",
+        csv=f"{RESULTS}/{CLAIMS}.csv",
         evidence=EVIDENCE,
-        readable=f"{DRAWN}/claims.md",
-        page=report(f"{DRAWN}/claims.html", caption="../report/claims.rst", category="Claims"),
+        readable=f"{DRAWN}/{CLAIMS}.md",
+        page=report(f"{DRAWN}/{CLAIMS}.html", caption="../report/claims.rst", category="Claims"),
     log:
-        f"{RESULTS}/logs/claims.log",
+        f"{RESULTS}/logs/{CLAIMS}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/claims.tsv"
+        f"{RESULTS}/benchmarks/{CLAIMS}.tsv"
     conda:
         "../envs/layerwise.yaml"
     threads: 1
@@ -24,9 +24,10 @@ rule claims:
         runtime=lambda wildcards, attempt: attempt * 10,
     params:
         code=code_of("layerwise.claims"),
+        note=PIPELINE.note,
     shell:
         "python scripts/claims.py {input.tables:q} --csv {output.csv:q}"
-        " --readable {output.readable:q} --report {output.page:q} --log {log:q}"
+        " --readable {output.readable:q} --report {output.page:q} --note {params.note:q} --log {log:q}"
 
 
 rule runs_page:

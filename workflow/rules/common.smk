@@ -39,10 +39,8 @@ TABLES_OF = {
 FIGURES = expand(
     "{folder}/{figure}.{kind}", folder=DRAWN, figure=PIPELINE.figures, kind=["pdf", "png", "csv"]
 )
-# The claims are judged on all experiments together.
-CLAIMS = (
-    [f"{RESULTS}/claims.csv", f"{DRAWN}/claims.md"] if config.get("experiments") is None else []
-)
+# Judged on all experiments together; on some of them in a table of its own.
+CLAIMS = PIPELINE.claims
 
 
 def job_of(wildcards):

@@ -53,12 +53,13 @@ def _table(judgements: list[tuple[Claim, Judgement]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def markdown(judged: pd.DataFrame) -> str:
-    """The table for readers, with a count of verdicts above."""
+def markdown(judged: pd.DataFrame, note: str = "") -> str:
+    """The table for readers, with a count of verdicts above, and a note on what was run."""
     counts = judged.drop_duplicates("claim")["verdict"].value_counts()
     lines = [
         "# Claims",
         "",
+        *([f"**{note}**", ""] if note else []),
         ", ".join(f"{counts[verdict]} {verdict}" for verdict in counts.index) + ".",
         "",
         INTERVAL,
@@ -102,9 +103,10 @@ def _cells(row: dict[Any, Any]) -> list[str]:
     ]
 
 
-def write(paths: list[Path], csv: Path, readable: Path, report: Path) -> None:
+def write(paths: list[Path], csv: Path, readable: Path, report: Path, note: str) -> None:
     """Judge all claims on the reduced tables ``paths``, RESULTS/EXPERIMENT/NAME.*; write the table for
-    programs, for readers (.md), and for the report (.html); beside the first, what decided each claim."""
+    programs, for readers (.md), and for the report (.html), with a note on what was run; beside the first,
+    what decided each claim."""
     results: Results = {}
     for path in paths:
         results.setdefault(path.parent.name, {})[path.stem] = read_table(path)
@@ -112,8 +114,8 @@ def write(paths: list[Path], csv: Path, readable: Path, report: Path) -> None:
     judged = _table(judgements)
     write_table(judged, csv)
     for name, content in evidence(judgements).items():
-        write_table(content, csv.with_name(f"claims{name}.parquet"))
+        write_table(content, csv.with_name(f"{csv.stem}{name}.parquet"))
     with atomic_path(readable) as temporary:
-        temporary.write_text(markdown(judged))
+        temporary.write_text(markdown(judged, note))
     with atomic_path(report) as temporary:
-        temporary.write_text(page("Claims", [INTERVAL, judged]))
+        temporary.write_text(page("Claims", [*([note] if note else []), INTERVAL, judged]))

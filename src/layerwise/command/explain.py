@@ -1,27 +1,27 @@
 """What an experiment would run, in words: its configuration, its size, what is due, how long it takes."""
 
-import json
-import math
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from layerwise.command.catalogue import about
-from layerwise.command.snakemake import PROJECT, Due
+from layerwise.command.estimate import Earlier, estimate, runs
+from layerwise.command.snakemake import Due
 from layerwise.planning.plan import ExperimentPlan
 from layerwise.settings.experiment import NOTHING, SELECTIONS
 
 # Snakemake's reasons for a job in its own words, the most telling first, and what they mean here.
+CODE = "its code changed"
 REASONS = {
     "Params have changed": "its settings changed",
-    "Updated input files": "its code or its input changed",
+    "Updated input files": "its input changed",
     "Code has changed": "its rule changed",
     "Set of input files has changed": "it has other inputs",
     "Incomplete output files": "it was interrupted",
     "Missing output files": "it was not run yet",
     "Input files updated by another job": "what it reads is due",
 }
-# (method, task, engine) of earlier runs, with the work and the seconds of each.
-Earlier = Mapping[tuple[str, str, str], Sequence[tuple[int, float]]]
 
 
 def described(planned: ExperimentPlan) -> list[str]:
@@ -35,7 +35,7 @@ def described(planned: ExperimentPlan) -> list[str]:
         if key not in first.varied
     }
     select_by = experiment.select_by
-    runs = sum(_runs(cell.settings.model_dump()) for cell in planned.cells)
+    count = sum(runs(cell.settings.model_dump()) for cell in planned.cells)
     jobs = len(planned.jobs())
     lines = [
         f"{experiment.name}: {about('experiment', experiment.name)}",
@@ -54,7 +54,7 @@ def described(planned: ExperimentPlan) -> list[str]:
         ),
         *(f"  left out   {reason}" for reason in planned.left_out.values()),
         f"  figures    {', '.join(experiment.figures)}",
-        f"  size       {len(planned.cells)} cells, {runs} runs, {jobs} simulation jobs",
+        f"  size       {len(planned.cells)} cells, {count} runs, {jobs} simulation jobs",
     ]
     return lines
 
@@ -119,61 +119,34 @@ def _why(reason: str) -> str:
     phrase = next((phrase for phrase in REASONS if phrase in reason), None)
     if phrase is None:
         return reason
+    if phrase == "Params have changed":
+        # Snakemake prints those that are others, before and now; a code's digest says that it is one.
+        others = re.findall(r"'([^']*)'", reason.partition(phrase)[2].partition(";")[0])
+        return CODE if others and all(one.startswith("code ") for one in others) else REASONS[phrase]
     files = reason.partition("Updated input files: ")[2].partition(";")[0]
     return f"{REASONS[phrase]}: {files}" if phrase == "Updated input files" else REASONS[phrase]
 
 
-def time_line(due: Sequence[Due], plans: Mapping[str, ExperimentPlan], earlier: Earlier) -> str:
-    """How long the simulations that are due take on one core, by earlier runs of the same method."""
-    seconds, unknown = 0.0, set()
-    for job in due:
-        if job.rule == "simulate":
-            method, _, part = job.wildcards["job"].rpartition("-")
-            for cell in plans[job.wildcards["experiment"]].jobs()[method, int(part)].cells:
-                estimate = _estimate(cell.settings.model_dump(), earlier)
-                seconds += estimate or 0.0
-                if estimate is None:
-                    unknown.add(cell.settings.method.name)
-    known = f"about {_duration(seconds)} of simulation on one core, by earlier runs"
-    missing = f"unknown for {', '.join(sorted(unknown))}, without an earlier run"
-    return "Time: " + "; ".join([known] * (seconds > 0) + [missing] * bool(unknown) or ["none"])
-
-
-def earlier_runs() -> Earlier:
-    """All recorded runs under results/."""
-    runs: dict[tuple[str, str, str], list[tuple[int, float]]] = {}
-    for path in PROJECT.glob("results/**/runs/*.parquet.json"):
-        for cell in json.loads(path.read_text())["cells"]:
-            configuration = cell["configuration"]
-            entry = _work(configuration), cell["wall_seconds"]
-            runs.setdefault(_kind(configuration), []).append(entry)
-    return runs
-
-
-def _estimate(configuration: dict[str, Any], earlier: Earlier) -> float | None:
-    """Seconds of a cell: those of the earlier one that is nearest in work, in proportion to the work."""
-    work = _work(configuration)
-    runs = earlier.get(_kind(configuration))
-    if not runs:
-        return None
-    nearest_work, seconds = min(runs, key=lambda run: abs(math.log(run[0] / work)))
-    return seconds * work / nearest_work
-
-
-def _kind(configuration: dict[str, Any]) -> tuple[str, str, str]:
-    return configuration["method"]["name"], configuration["task"]["name"], configuration["engine"]
-
-
-def _runs(configuration: dict[str, Any]) -> int:
-    """Runs of a cell: seeds times step sizes times damping values."""
-    method = configuration["method"]
-    variants = max(1, len(method["lr"])) * max(1, len(method["damping"]))
-    return len(configuration["seeds"]) * variants
-
-
-def _work(configuration: dict[str, Any]) -> int:
-    """Steps of all runs of a cell together."""
-    return _runs(configuration) * max(1, configuration["steps"])
+def time_line(
+    due: Sequence[Due], plans: Mapping[str, ExperimentPlan], earlier: Earlier, cores: int
+) -> str:
+    """How long what is due takes: simulations, starts, reduction and figures."""
+    if not due:
+        return "Time: none"
+    planned = {name: one.jobs() for name, one in plans.items()}
+    jobs = []
+    for one in due:
+        if one.rule == "simulate":
+            method, _, part = one.wildcards["job"].rpartition("-")
+            jobs.append(planned[one.wildcards["experiment"]][method, int(part)])
+    numbers = Counter(one.rule for one in due if one.rule != "all")
+    time = estimate(numbers, jobs, earlier, cores)
+    line = f"Time: about {_duration(time.on_cores)} on {cores} {'core' if cores == 1 else 'cores'}"
+    if cores > 1:
+        line += f", {_duration(time.of_one_core)} of one core"
+    if time.guessed:
+        return f"{line}; a guess for {', '.join(sorted(time.guessed))}, which did not run here yet"
+    return f"{line}, by earlier runs"
 
 
 def _duration(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -50,8 +51,10 @@ def _by_index(runs: pd.DataFrame) -> pd.DataFrame:
     long = pd.wide_to_long(
         after[[*keys, *columns]], stubs, i=keys, j="index", sep="_"
     ).reset_index()
-    long = long.rename(columns=dict(zip(stubs, SERIES, strict=True))).dropna(subset=[*SERIES])
-    return long.assign(index=long["index"] - 1)
+    long = long.rename(columns=dict(zip(stubs, SERIES, strict=True)))
+    # Smaller layers have fewer values; a diverged run has none, and keeps its rows.
+    there = long[[*SERIES]].notna().all(axis=1) | long["alignment"].isna()
+    return long[there].assign(index=long["index"] - 1)
 
 
 def _panel(axes: Axes, table: pd.DataFrame) -> None:
@@ -62,10 +65,12 @@ def _panel(axes: Axes, table: pd.DataFrame) -> None:
             table["index"] + 1, median, yerr=spread, ls="", elinewidth=0.7, mfc="none", **look
         )
     first = table.iloc[0]
-    axes.text(
-        0.97, 0.95,
+    cosines = (
         rf"|cos| with $\beta_\star$: {first['alignment']:.2f}"
-        "\n" rf"|cos| with $\Sigma_x\beta_\star$: {first['cosine_biased']:.2f}",
+        "\n" rf"|cos| with $\Sigma_x\beta_\star$: {first['cosine_biased']:.2f}"
+    )  # fmt: skip
+    axes.text(
+        0.97, 0.95, "diverged" if np.isnan(first["alignment"]) else cosines,
         transform=axes.transAxes, ha="right", va="top", fontsize=7,
     )  # fmt: skip
     axes.set(yscale="log", xticks=range(5, int(table["index"].max()) + 2, 5))

@@ -10,7 +10,8 @@ import pandas as pd
 
 from layerwise.claims.evidence import TABLES
 from layerwise.page.problems import Problems, problems_of
-from layerwise.results.files import FileError, read_record
+from layerwise.results.files import FileError, read_planned, read_record
+from layerwise.results.provenance import record_of
 from layerwise.results.tables import read_table
 
 ABOUT = "about.json"
@@ -20,16 +21,11 @@ REDUCED = ("summary.parquet", "runs.parquet")
 
 @dataclass(frozen=True)
 class Folder:
-    """PROJECT/results/NAME, and its figures; ``name`` is what readers call it."""
+    """RESULTS with FIGURES; ``name`` is what readers call it."""
 
     name: str
     results: Path
-    project: Path
-
-    @property
-    def figures(self) -> Path:
-        """The folder of its figures."""
-        return self.project / "figures" / self.results.relative_to(self.project / "results")
+    figures: Path
 
     @cached_property
     def about(self) -> dict[str, Any]:
@@ -76,15 +72,22 @@ class Folder:
 
     @cached_property
     def records(self) -> dict[str, list[dict[str, Any]]]:
-        """The records of each experiment's runs. What overrides leave alone lies where it was run."""
-        found = {}
-        for name in self.experiments:
-            plan = self.results / name / "plan.json"
-            jobs = json.loads(plan.read_text())["jobs"] if plan.exists() else []
-            paths = [self.project / f"{job['table']}.json" for job in jobs]
-            beside = sorted((self.results / name / "runs").glob("*.parquet.json"))
-            found[name] = [read_record(path) for path in paths or beside]
-        return found
+        """The records of each experiment's runs."""
+        return {
+            name: [read_record(path) for path in self._record_paths(name)]
+            for name in self.experiments
+        }
+
+    def _record_paths(self, name: str) -> list[Path]:
+        """Those that the experiment's plan names, of which some may lie with the results without
+        overrides; without a plan those that are there."""
+        plan = self.results / name / "plan.json"
+        if not plan.exists():
+            return sorted((self.results / name / "runs").glob("*.parquet.json"))
+        # Tables are named from the folder that results/ lies in.
+        here = self.results.resolve()
+        project = here.parent if here.name == "results" else here.parent.parent
+        return [record_of(project / job["table"]) for job in read_planned(plan, None)["jobs"]]
 
     @cached_property
     def claims(self) -> dict[str, pd.DataFrame]:
@@ -120,13 +123,15 @@ class Folder:
 
 
 def folder_of(results: Path) -> Folder:
-    """The folder PROJECT/results/NAME. Raises FileError where it has no tables."""
+    """The folder PROJECT/results/NAME; its figures are in PROJECT/figures/NAME. Raises FileError where
+    it has no tables."""
     parts = results.resolve().parts
     if "results" not in parts:
         raise FileError(f"{results} is not a folder of results: those lie under results/")
     root = len(parts) - 1 - parts[::-1].index("results")
-    inside = "/".join(parts[root + 1 :])
-    found = Folder(inside or FULL_SCALE, Path(*parts), Path(*parts[:root]))
+    inside = parts[root + 1 :]
+    figures = Path(*parts[:root], "figures", *inside)
+    found = Folder("/".join(inside) or FULL_SCALE, results, figures)
     if not found.experiments:
         raise FileError(f"{results} has no tables: `layerwise reproduce` makes them")
     return found

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from layerwise.planning.compose import options
 from layerwise.planning.drawing import file_name, reads_of
 from layerwise.planning.jobs import Job, json_lines
 from layerwise.planning.plan import ExperimentPlan, plan, results_label
@@ -94,6 +95,8 @@ class Pipeline:
     def __init__(self, request: Request) -> None:
         self.plans = request.plans()
         self.label = request.label
+        asked = {"scale": request.scale, "overrides": request.settings["overrides"]}
+        self._asked = json.dumps(asked, indent=2) + "\n"
         self.jobs = {name: _placed(planned, request) for name, planned in self.plans.items()}
         every = [placed for jobs in self.jobs.values() for placed in jobs]
         self._jobs = {(placed.folder, placed.name): placed for placed in every}
@@ -104,6 +107,9 @@ class Pipeline:
             for name, planned in self.plans.items()
             for figure in planned.experiment.figures
         }
+
+        self.claims = _claims(list(self.plans))
+        self.note = _note(request)
 
     def job(self, folder: str, name: str) -> Placed:
         """The job of a name in RESULTS/EXPERIMENT. Raises KeyError where there is none."""
@@ -134,6 +140,10 @@ class Pipeline:
             write_if_other(placed.job.text, Path(placed.file))
         for part in self._instances.values():
             write_if_other(part.text, Path(part.file))
+        if self.label:
+            # What the folders' names stand for.
+            for kind in ("results", "figures"):
+                write_if_other(self._asked, Path(f"{kind}{self.label}/settings.json"))
         for experiment in self.plans:
             plan = self._plan(experiment)
             jobs, reduction = json_lines(map(canonical, plan["jobs"])), canonical(plan["reduction"])
@@ -176,3 +186,25 @@ def _in_folder(
             own += 1
         placed.append(Placed(folder, name, job, parts.get(job.instances)))
     return placed
+
+
+def _claims(experiments: list[str]) -> str:
+    """The name of the table of claims: of all experiments "claims", of some one that names them."""
+    if set(experiments) == set(options("experiment")):
+        return "claims"
+    name = "-".join(["claims", *sorted(experiments)])
+    # A file's name has 255 letters at most, with Snakemake's own around it.
+    return name if len(name) <= 150 else f"claims-{len(experiments)}-experiments-{digest_of(name)}"
+
+
+def _note(request: Request) -> str:
+    """What readers of the claims should know of what was run; nothing of the paper's as they stand."""
+    said = []
+    if request.scale != "paper":
+        said.append(
+            f"The scale {request.scale} judges nothing: it has too few seeds, steps and problems for a "
+            "verdict, and shows that everything runs."
+        )
+    if request.overrides:
+        said.append("It was run with overrides: settings.json beside this page has them.")
+    return " ".join(said)

@@ -129,3 +129,4 @@ def environment() -> dict[str, Any]:
         "host": platform.node(),
         "platform": platform.platform(),
     }
+

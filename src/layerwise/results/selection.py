@@ -174,3 +174,14 @@ def decades_within(lrs: np.ndarray, distances: np.ndarray, bound: float) -> floa
         elif left <= 0 or right <= 0:
             total += step * min(left, right) / (min(left, right) - max(left, right))
     return float(total)
+
+
+def diverged_lines(table: pd.DataFrame) -> list[str]:
+    """A line for each choice of step size and damping of a run's table with which a seed diverged."""
+    failed = table[table["status"] != "ok"].drop_duplicates(["damping", "lr", "seed"])
+    seeds = table["seed"].nunique()
+    return [
+        f"diverged: lr = {lr:g}, damping = {damping:g}, {len(rows)} of {seeds} seeds, the first at step "
+        f"{rows['diverged_at'].min()}"
+        for (damping, lr), rows in failed.groupby(["damping", "lr"], sort=False)
+    ]

@@ -34,6 +34,17 @@ class RuleCard(NamedTuple):
 def rule_card(rule: str, file: str | None = None) -> RuleCard:
     """The card of ``rule``, module.Class of methods/, or of the last word of ``rule`` in ``file``. Raises
     ValueError, with one sentence, where there is none."""
+    if file is None:
+        return _rule_card(rule, None, ())
+    # A file of the user's, or one beside it, may be edited while this process lives, as in a notebook.
+    beside = sorted(Path(file).parent.glob("*.py"))
+    stamps = tuple((path.name, path.stat().st_mtime_ns) for path in beside)
+    return _rule_card(rule, file, stamps)
+
+
+@cache
+def _rule_card(rule: str, file: str | None, stamps: tuple[tuple[str, int], ...]) -> RuleCard:
+    """Plans ask for a card once for each cell, so it is read once for each state of its files."""
     module, _, name = rule.rpartition(".")
     path = METHODS / f"{module}.py" if file is None else Path(file)
     known = _known() if file is None else tuple(f"{module}.{one}" for one in _classes(path))

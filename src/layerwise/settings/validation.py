@@ -43,9 +43,9 @@ def _sentence(error: ValidationError, prefix: str) -> str:
     if first["type"] == "value_error" and "= " in str(first["ctx"]["error"]):
         return str(first["ctx"]["error"])  # our own, already a whole sentence
     # Union branches and list positions are pydantic's, not keys of the configuration.
-    tasks = ("linear_representation", "single_index", "single_index_training")
-    branches = ("int", "float", "literal", "str", *tasks)
-    keys = [key for key in first["loc"] if isinstance(key, str) and key not in branches]
+    place = first["loc"] if first["loc"][:1] != ("task",) else ("task", *first["loc"][2:])
+    branches = ("int", "float", "literal", "str")
+    keys = [key for key in place if isinstance(key, str) and key not in branches]
     key = ".".join([prefix, *keys] if prefix else keys)
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     allowed = f"allowed is {message}" if not message.startswith("allowed") else message
@@ -55,6 +55,8 @@ def _sentence(error: ValidationError, prefix: str) -> str:
         hint = nearest(first["input"], choices)
     if first["type"] == "extra_forbidden":
         allowed = "it is unknown"
+    if first["type"] == "too_short":
+        allowed = "at least one value is needed"
     if first["type"] == "missing":
         return f"{key} is missing"
     return f"{key} = {first['input']!r} is not allowed: {allowed}{hint}"

@@ -22,14 +22,15 @@ from layerwise.settings.validation import ConfigError
 PROGRESS_SECONDS = 10.0
 
 
-def run_cell(settings: RunSettings, instances: Path | None, out: Path) -> None:
-    """Run ``settings`` and write its table to ``out`` and its record to ``out`` + .json.
+def run_cell(settings: RunSettings, instances: Path | None, out: Path) -> pd.DataFrame:
+    """Run ``settings``; write the table, which is returned, to ``out`` and its record to ``out`` + .json.
 
     The task's own module in layerwise.tasks does the work. ``instances`` is a file that holds those of
     the same problem and seeds, for tasks that have one; None draws them here.
     """
     ((table, record),) = _compute([settings], instances)
     _write(table, record, out)
+    return table
 
 
 def run_table(settings: RunSettings) -> pd.DataFrame:
@@ -82,13 +83,17 @@ def _compute(
         raise ConfigError("device = 'cuda' is not allowed here: torch finds no CUDA device")
     # One thread unless told otherwise: the jobs of a pipeline run side by side.
     torch.set_num_threads(_threads())
-    start = time.perf_counter()
+    start, worked = time.perf_counter(), time.process_time()
     task = importlib.import_module(f"layerwise.tasks.{settings.task.name}")
     report = _progress(settings)
     tables = task.run(cells, instances, report)
-    share = round((time.perf_counter() - start) / len(cells), 3)
+    took = {
+        "wall_seconds": time.perf_counter() - start,
+        "cpu_seconds": time.process_time() - worked,
+    }
+    shares = {key: round(seconds / len(cells), 3) for key, seconds in took.items()}
     return [
-        (table, {"configuration": own.model_dump(), "seeds": own.seeds, "wall_seconds": share})
+        (table, {"configuration": own.model_dump(), "seeds": own.seeds, **shares})
         for own, table in zip(cells, tables, strict=True)
     ]
 
