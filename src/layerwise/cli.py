@@ -17,6 +17,7 @@ from layerwise.command.scaffold import new_method
 from layerwise.command.snakemake import INTERRUPTED, PROJECT, due
 from layerwise.command.snakemake import reproduce as run_pipeline
 from layerwise.planning.overrides import methods_from_override
+from layerwise.planning.pipeline import Pipeline
 from layerwise.planning.request import Request
 from layerwise.settings.validation import ConfigError
 
@@ -105,7 +106,8 @@ def reproduce(
         typer.echo(f"error: {why}", err=True)
     if not code:
         typer.echo(_places(request), err=True)
-        if (page := PROJECT / f"figures{request.label}/page.html").exists():
+        name = Pipeline(request).claims.replace("claims", "page", 1)
+        if (page := PROJECT / f"figures{request.label}/{name}.html").exists():
             typer.echo(f"Page: {page}", err=True)
     raise typer.Exit(code)
 

@@ -123,6 +123,17 @@ def test_methods_are_switched_and_the_address_follows(browsing, odd_page: Path) 
     assert browsing.page.url.partition("#")[2] == here
 
 
+def test_a_double_click_leaves_a_method_alone(browsing, odd_page: Path) -> None:
+    browsing.visit(odd_page, "#explore?e=several")
+    browsing.page.dblclick("[data-method=kfac]")
+    browsing.settle()
+    pressed = browsing.page.locator(".method[aria-pressed=true]")
+    assert pressed.count() == 1 and pressed.get_attribute("data-method") == "kfac"
+    browsing.page.click("[data-set=all]")
+    browsing.settle()
+    assert browsing.page.locator(".method[aria-pressed=true]").count() == 3
+
+
 def test_ratios_are_taken_seed_by_seed(browsing, odd_page: Path, odd: Folder) -> None:
     table = drawn(browsing, odd_page, "#explore?e=several&base=sgd&y=train_loss")
     traces = pd.read_parquet(odd.results / "several" / "traces.parquet")

@@ -49,7 +49,7 @@ def rendered(page: Path, clicks: str = "") -> str:
 
 def test_the_front_page_opens_offline(report: tuple[Path, Path]) -> None:
     text = rendered(report[0])
-    for words in ("A checked reproduction", "Linear representation", "What was run"):
+    for words in ("A checked reproduction", "figures/page.html", "Linear representation", "What was run"):
         assert words in text
 
 

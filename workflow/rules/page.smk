@@ -6,7 +6,10 @@ from layerwise.page.about import ASSETS, about
 from layerwise.planning.request import requested
 from layerwise.results.files import digest_of, write_if_other
 
-PAGE = f"{DRAWN}/page.html"
+# Of some experiments it is a page of its own, as the claims are.
+PART = CLAIMS.removeprefix("claims")
+PAGE = f"{DRAWN}/page{PART}.html"
+ABOUT_FILE = f"{RESULTS}/about{PART}.json"
 # What the page says beside the tables; by a file, since overrides may be long.
 ABOUT = about(
     EXPERIMENTS,
@@ -15,13 +18,13 @@ ABOUT = about(
     lambda name: about_option("experiment", name),
 )
 if workflow.is_main_process:
-    write_if_other(canonical(ABOUT) + "\n", Path(f"{RESULTS}/about.json"))
+    write_if_other(canonical(ABOUT) + "\n", Path(ABOUT_FILE))
 
 
 rule page:
     """Put claims, data, figures and runs on one page that opens offline."""
     input:
-        about=ancient(f"{RESULTS}/about.json"),
+        about=ancient(ABOUT_FILE),
         tables=[path for name in EXPERIMENTS for path in reduced(name, TABLES_OF[name])],
         records=[record for name in EXPERIMENTS for record in records_of(name)],
         claims=EVIDENCE,
@@ -41,8 +44,7 @@ rule page:
         mem_mb=lambda wildcards, attempt: attempt * 2000,
         runtime=lambda wildcards, attempt: attempt * 10,
     params:
-        results=RESULTS,
         about=digest_of(ABOUT),
         code=code_of("layerwise.page.document"),
     shell:
-        "python scripts/page.py {params.results:q} --out {output:q} --log {log:q}"
+        "python scripts/page.py {input.about:q} --out {output:q} --log {log:q}"

@@ -32,8 +32,8 @@ def show(page: Path) -> None:
 def labels() -> list[str]:
     """The labels of the folders of results that are there."""
     under = PROJECT / "results"
-    inner = sorted(path.parent.name for path in under.glob("*/about.json"))
-    return [FULL_SCALE] * (under / "about.json").exists() + inner
+    inner = sorted({path.parent.name for path in under.glob("*/about*.json")})
+    return [FULL_SCALE] * bool([*under.glob("about*.json")]) + inner
 
 
 def _folder(label: str) -> Folder:

@@ -14,37 +14,46 @@ from layerwise.results.files import FileError, read_planned, read_record
 from layerwise.results.provenance import record_of
 from layerwise.results.tables import read_table
 
-ABOUT = "about.json"
+ABOUT = "about"  # and the part, and .json
 FULL_SCALE = "paper"
 REDUCED = ("summary.parquet", "runs.parquet")
 
 
 @dataclass(frozen=True)
 class Folder:
-    """RESULTS with FIGURES; ``name`` is what readers call it."""
+    """PROJECT/results/NAME, and its figures; ``name`` is what readers call it. ``part`` is what the names
+    of files end in that are of some experiments only."""
 
     name: str
     results: Path
-    figures: Path
+    project: Path
+    part: str = ""
+
+    @property
+    def figures(self) -> Path:
+        """The folder of its figures."""
+        return self.project / "figures" / self.results.relative_to(self.project / "results")
 
     @cached_property
     def about(self) -> dict[str, Any]:
         """What the pipeline says of it: scale, overrides, labels of methods, and experiments with their
         question, rule of selection, figures and captions; what tables tell where it says nothing."""
-        path = self.results / ABOUT
-        if path.exists():
-            content: dict[str, Any] = json.loads(path.read_text())
-            return content
+        path = self.results / f"{ABOUT}{self.part}.json"
+        said = [path] if path.exists() else sorted(self.results.glob(f"{ABOUT}*.json"))
         names = sorted(
             {path.parent.name for name in REDUCED for path in self.results.glob(f"*/{name}")}
         )
-        unsaid: dict[str, Any] = {"question": "", "select_by": None, "figures": {}}
-        return {
+        unsaid: dict[str, Any] = {"question": "", "caption": "", "select_by": None, "figures": {}}
+        about: dict[str, Any] = {
             "scale": FULL_SCALE if self.results.name == "results" else self.results.name,
             "overrides": [],
             "labels": {},
-            "experiments": {name: unsaid for name in names},
+            "experiments": {} if said else {name: unsaid for name in names},
         }
+        for one in map(_read, said):
+            merged = {key: about[key] | one[key] for key in ("labels", "experiments")}
+            about |= one | merged
+        return about
 
     @property
     def judges(self) -> bool:
@@ -84,19 +93,12 @@ class Folder:
         plan = self.results / name / "plan.json"
         if not plan.exists():
             return sorted((self.results / name / "runs").glob("*.parquet.json"))
-        jobs = read_planned(plan, None)["jobs"]
-        return [record_of(self.project / job["table"]) for job in jobs]
-
-    @property
-    def project(self) -> Path:
-        """The folder that results/ lies in, from which plans name tables."""
-        here = self.results.resolve()
-        return here.parent if here.name == "results" else here.parent.parent
+        return [record_of(self.project / job["table"]) for job in read_planned(plan, None)["jobs"]]
 
     @cached_property
     def claims(self) -> dict[str, pd.DataFrame]:
         """The tables of evidence, by their names; none where no claims were judged."""
-        paths = {name: self.results / f"claims{name}.parquet" for name in TABLES}
+        paths = {name: self.results / f"claims{self.part}{name}.parquet" for name in TABLES}
         if not all(path.exists() for path in paths.values()):
             return {}
         return {name: read_table(path) for name, path in paths.items()}
@@ -126,16 +128,19 @@ class Folder:
         return str(self.about["labels"].get(method, method))
 
 
-def folder_of(results: Path) -> Folder:
-    """The folder PROJECT/results/NAME; its figures are in PROJECT/figures/NAME. Raises FileError where
-    it has no tables."""
+def _read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
+def folder_of(results: Path, part: str = "") -> Folder:
+    """The folder PROJECT/results/NAME, or a part of it. Raises FileError where it has no tables."""
     parts = results.resolve().parts
     if "results" not in parts:
         raise FileError(f"{results} is not a folder of results: those lie under results/")
     root = len(parts) - 1 - parts[::-1].index("results")
-    inside = parts[root + 1 :]
-    figures = Path(*parts[:root], "figures", *inside)
-    found = Folder("/".join(inside) or FULL_SCALE, results, figures)
+    name = "/".join(parts[root + 1 :]) or FULL_SCALE
+    found = Folder(name, Path(*parts), Path(*parts[:root]), part)
     if not found.experiments:
         raise FileError(f"{results} has no tables: `layerwise reproduce` makes them")
     return found

@@ -163,14 +163,14 @@ $("#controls").addEventListener("change", ({target}) => {
   } else if (target.type == "checkbox") change({[key]: +target.checked});
   else change({...(DEPENDENT[key]?.() || {}), [key]: target.value});
 });
-$("#methods").addEventListener("click", ({target}) => {
+// The second of two quick clicks is told by its count: the first one has made the buttons anew.
+$("#methods").addEventListener("click", ({target, detail}) => {
   const button = target.closest("button"),
     method = button?.dataset.method;
-  if (method)
-    change({off: STATE.off.includes(method) ? STATE.off.filter(m => m != method) : [...STATE.off, method]});
+  if (method && detail > 1) change({off: STATE.data.methods.filter(m => m != method)});
+  else if (method)
+    change({
+      off: STATE.off.includes(method) ? STATE.off.filter(m => m != method) : [...STATE.off, method],
+    });
   else if (button) change({off: button.dataset.set == "all" ? [] : STATE.data.methods});
-});
-$("#methods").addEventListener("dblclick", ({target}) => {
-  const method = target.closest("button")?.dataset.method;
-  if (method) change({off: STATE.data.methods.filter(m => m != method)});
 });
