@@ -41,7 +41,7 @@ rule page:
         mem_mb=lambda wildcards, attempt: attempt * 2000,
         runtime=lambda wildcards, attempt: attempt * 10,
     params:
-        results=RESULTS,
+        results=lambda wildcards, input: os.path.dirname(input.about),
         about=digest_of(ABOUT),
         code=code_of("layerwise.page.document"),
     shell:

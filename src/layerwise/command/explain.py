@@ -122,7 +122,9 @@ def _why(reason: str) -> str:
     if phrase == "Params have changed":
         # Snakemake prints those that are others, before and now; a code's digest says that it is one.
         others = re.findall(r"'([^']*)'", reason.partition(phrase)[2].partition(";")[0])
-        return CODE if others and all(one.startswith("code ") for one in others) else REASONS[phrase]
+        return (
+            CODE if others and all(one.startswith("code ") for one in others) else REASONS[phrase]
+        )
     files = reason.partition("Updated input files: ")[2].partition(";")[0]
     return f"{REASONS[phrase]}: {files}" if phrase == "Updated input files" else REASONS[phrase]
 

@@ -129,4 +129,3 @@ def environment() -> dict[str, Any]:
         "host": platform.node(),
         "platform": platform.platform(),
     }
-
