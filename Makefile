@@ -20,14 +20,15 @@ ifneq ($(shell mkdir -p "$${XDG_CACHE_HOME:-$$HOME/.cache}/snakemake" 2>/dev/nul
 export XDG_CACHE_HOME := $(CURDIR)/.snakemake/cache
 endif
 
-.PHONY: help reproduce quick gallery test test-slow test-slurm lint bench clean
+.PHONY: help reproduce quick gallery test test-slow test-browser browser test-slurm lint bench clean
 
 help:
-	@echo "make reproduce   every table and figure at full scale, the claims, and report.html"
+	@echo "make reproduce   every table and figure at full scale, the claims, the page of results, report.html"
 	@echo "make quick       the same at a small scale, in minutes"
 	@echo "make gallery     reproduce, and copy the pictures that the README shows"
 	@echo "make test        the tests, without the slow ones"
 	@echo "make test-slow   the slow tests"
+	@echo "make test-browser  the page of results in Chromium; make browser installs it (root on Debian)"
 	@echo "make test-slurm  the pipeline on a Slurm of one node, against the same without (root on Debian)"
 	@echo "make lint        style, types, import contracts and the workflow's own lint"
 	@echo "make bench       times of the engines, their scaling and their floor, in minutes"
@@ -38,23 +39,36 @@ help:
 # timer and timespan: at its default of a second that takes a tenth of a core.
 reproduce: .venv/runtime.stamp
 	$(BIN)/snakemake --cores $(CORES) --max-jobs-per-timespan 1000/10s $(SNAKEMAKE_ARGS)
-	$(BIN)/snakemake --report report.html
+	@if [ ! -e report.html ] || [ -n "$$(find figures workflow/report -maxdepth 1 -type f -newer report.html ! -name '*.pdf')" ]; \
+	  then $(BIN)/snakemake --report report.html; fi
+	@echo "Results: results/, figures: figures/, verdicts: figures/claims.md, a report: report.html"
+	@echo "Open $(CURDIR)/figures/page.html in a browser: claims, data, figures and what was run."
 
 quick: .venv/runtime.stamp
 	$(BIN)/snakemake --cores $(CORES) --config scale=quick $(SNAKEMAKE_ARGS)
+	@echo "Results: results/quick/, figures: figures/quick/"
+	@echo "Open $(CURDIR)/figures/quick/page.html in a browser: a look that judges nothing."
 
-# The README's pictures are copies of what reproduce drew.
+# The README's pictures are copies of what reproduce drew, and one of the page where a browser is there.
 gallery: reproduce
 	mkdir -p figures/gallery
 	$(BIN)/python scripts/gallery.py $(addprefix figures/,$(addsuffix .png,$(GALLERY))) \
-	  --folder figures/gallery --claims results/claims.csv --readme README.md
+	  --folder figures/gallery --claims results/claims.csv --about results/about.json \
+	  --page figures/page.html --readme README.md
 	cp figures/claims.md figures/gallery/
 
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest -m "not slow" -n $(CORES) --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow and not browser" -n $(CORES) --dist loadfile $(PYTEST_ARGS)
 
 test-slow: .venv/dev.stamp
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+test-browser: .venv/browser.stamp
+	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
+
+# Chromium comes from the system's packages; Playwright alone would fetch a build of its own.
+browser: .venv/browser.stamp
+	command -v chromium >/dev/null || { apt-get update && apt-get install --yes --no-install-recommends chromium fonts-dejavu-core; }
 
 test-slurm: .venv/slurm.stamp
 	tests/slurm/run.sh
@@ -88,6 +102,11 @@ bench: .venv/runtime.stamp
 .venv/dev.stamp: requirements-dev.lock .venv/runtime.stamp
 	@echo "Installing the pinned tools for tests and lint into .venv."
 	@$(PIP) install --no-deps -r requirements-dev.lock
+	@touch $@
+
+.venv/browser.stamp: requirements-browser.lock .venv/dev.stamp
+	@echo "Installing what drives a browser in tests into .venv."
+	@$(PIP) install --no-deps -r requirements-browser.lock
 	@touch $@
 
 .venv/slurm.stamp: requirements-slurm.lock .venv/runtime.stamp

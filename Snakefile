@@ -1,4 +1,4 @@
-# The pipeline: instances → simulate → aggregate → figures, claims.
+# The pipeline: instances → simulate → aggregate → figures, claims → page.
 #
 #   snakemake --cores 2                          every figure, at the paper's scale
 #   snakemake --cores 2 --config scale=quick     the same in a minute or two
@@ -16,6 +16,7 @@ include: "workflow/rules/simulate.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/claims.smk"
+include: "workflow/rules/page.smk"
 
 
 rule all:
@@ -23,5 +24,7 @@ rule all:
     input:
         TABLES,  # those that a failed job removed are made again, though all figures are there
         FIGURES,
-        CLAIMS,
+        f"{RESULTS}/{CLAIMS}.csv",
+        f"{DRAWN}/{CLAIMS}.md",
         f"{DRAWN}/runs.html",
+        PAGE,

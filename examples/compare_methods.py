@@ -1,14 +1,14 @@
-"""Iterations that methods of the configuration need on a problem of your own, each at its best step size.
+"""Subspace distance over the iterations of methods on a problem of your own, each at its best step size.
 
-python examples/compare_methods.py --kappa-x 300 sgd adam kfac muon
+python examples/compare_methods.py --kappa-x 300 sgd adam kfac muon --out compare.png
 """
 
 import argparse
+from pathlib import Path
 
-from layerwise.compose import compose_config, settings_of
-from layerwise.instances import draw
-from layerwise.selection import chosen_runs, score_variants, select, summarise
-from layerwise.tasks.linear_representation import simulate
+from matplotlib import pyplot as plt
+
+import layerwise
 
 
 def main() -> None:
@@ -18,25 +18,29 @@ def main() -> None:
         "--kappa-x", type=float, default=100.0, help="condition number of the inputs"
     )
     parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--target", type=float, default=0.1, help="subspace distance to reach")
+    parser.add_argument("--out", type=Path, help="a picture of it")
     arguments = parser.parse_args()
-    print("method        step size  iterations (median of 4 seeds)")
+    figure, axes = plt.subplots(layout="constrained")
+    print("method        step size  last distance (median of 4 seeds)")
     for method in arguments.methods:
-        overrides = [
+        runs = layerwise.run(
             f"method={method}",
             f"task.kappa_x={arguments.kappa_x}",
-            "task.noise=0.01",
             f"steps={arguments.steps}",
             "record_every=log",
-            f"stop_at={arguments.target}",
-        ]
-        settings = settings_of(compose_config(overrides))
-        runs = simulate(settings, draw(settings.task, settings.seeds)).assign(problem="mine")
-        summary = summarise(runs, arguments.target)
-        chosen = select(score_variants(summary, "steps_to_target"))
-        iterations = chosen_runs(summary, chosen)["steps_to_target"].median()
-        note = "  (at the edge of its grid)" if chosen["lr_at_edge"].item() else ""
-        print(f"{method:12s}  {chosen['lr'].item():9.3g}  {iterations:g}{note}")
+        )
+        # The median over seeds at each step; a step size with which a seed diverges has no last one.
+        distance = runs.pivot_table(
+            "subspace_distance", "step", ["damping", "lr"], aggfunc=lambda v: v.median(skipna=False)
+        )
+        best = distance.iloc[-1].idxmin()
+        axes.plot(distance.index[1:], distance[best][1:], label=f"{method}, lr = {best[1]:g}")
+        print(f"{method:12s}  {best[1]:9.3g}  {distance[best].iloc[-1]:.3g}")
+    axes.set(xscale="log", yscale="log", xlabel="iteration", ylabel="subspace distance")
+    axes.set_title(rf"$\kappa_x = {arguments.kappa_x:g}$, medians over 4 seeds")
+    axes.legend()
+    if arguments.out is not None:
+        figure.savefig(arguments.out, dpi=160)
 
 
 if __name__ == "__main__":

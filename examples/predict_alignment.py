@@ -7,11 +7,8 @@ The limit of Theorem 3.9 (arXiv 2502.01763) beside the network's own step on dat
 
 import argparse
 
-import numpy as np
-
-from layerwise.covariance import spectrum
-from layerwise.single_index import OneStepProblem
-from layerwise.single_step import run_one_step
+import layerwise
+from layerwise.data.covariance import spectrum
 from layerwise.theory.alignment import optimal_damping, predicted_alignment
 
 
@@ -22,31 +19,32 @@ def main() -> None:
     parser.add_argument("--kappa", type=float, default=100.0, help="condition number of the inputs")
     parser.add_argument("--seeds", type=int, default=4)
     arguments = parser.parse_args()
-    problem = OneStepProblem(
-        d=arguments.d,
-        aspect_ratio=arguments.ratio,
-        width=arguments.d,
-        kappa_x=arguments.kappa,
-        spectrum="log",
-        basis="rotated",
-        link="tanh",
-        activation="relu",
-        noise=0.1,
-        readout_scale=0.05,
-    )
-    eigenvalues = spectrum("log", problem.d, problem.kappa_x)
-    law = (eigenvalues, problem.d / problem.n, problem.link, problem.noise)
+    d, n = arguments.d, round(arguments.d / arguments.ratio)
+    law = (spectrum("log", d, arguments.kappa), d / n, "tanh", 0.1)
     best, alignment = optimal_damping(*law)
-    print(f"d = {problem.d}, n = {problem.n}, kappa = {problem.kappa_x:g}")
+    print(f"d = {d}, n = {n}, kappa = {arguments.kappa:g}")
     print(f"KFAC's best damping is {best:.3g}, with a limiting alignment of {alignment:.3f}\n")
     print("method  damping  predicted  simulated")
     for method, dampings in (("sgd", []), ("kfac", [0.01, float(best), 1.0, 100.0])):
-        columns = run_one_step(problem, method, dampings, [], range(arguments.seeds))
-        damping, measured = np.array(columns["damping"]), np.array(columns["alignment_direction"])
-        for value in np.unique(damping):
-            predicted = float(predicted_alignment(method, *law, damping=value))
-            simulated = measured[damping == value].mean()
-            print(f"{method:6s}  {value:7.3g}  {predicted:9.3f}  {simulated:9.3f}")
+        table = layerwise.run(
+            "task=single_index",
+            f"method={method}",
+            "method.lr=[1.0]",
+            f"method.damping={dampings}",
+            f"task.d={d}",
+            f"task.width={d}",
+            f"task.aspect_ratio={arguments.ratio}",
+            f"task.kappa_x={arguments.kappa}",
+            "task.link=tanh",
+            "task.noise=0.1",
+            "task.metrics=[alignment_direction]",
+            f"seeds={arguments.seeds}",
+            "steps=1",
+        )
+        simulated = table[table["step"] == 1].groupby("damping")["alignment_direction"].mean()
+        for damping, mean in simulated.items():
+            predicted = float(predicted_alignment(method, *law, damping=damping))
+            print(f"{method:6s}  {damping:7.3g}  {predicted:9.3f}  {mean:9.3f}")
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ import torch
 from layerwise.benchmark import pipeline, run
 from layerwise.benchmark.scaling import SECOND_ORDER
 from layerwise.benchmark.sizes import FULL, METHODS, QUICK
-from layerwise.compose import compose_config
 from layerwise.figures import render
-from layerwise.records import write_table
+from layerwise.planning.compose import compose_config
+from layerwise.results.tables import write_table
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 FIGURES = {"benchmark": ["engines", "scaling"], "step_time": ["second_order"]}

@@ -10,8 +10,8 @@ import argparse
 import math
 from itertools import cycle, islice
 
-from layerwise.plan import Job, plan
-from layerwise.resources import START_MB, reduce_mb, simulate_mb
+from layerwise.planning.plan import Job, plan
+from layerwise.planning.resources import START_MB, reduce_mb, simulate_mb
 
 START_SECONDS = 8  # of a cluster's job: two Snakemakes and torch; measured
 PLANNING_SECONDS = 1.2e-4  # a cell, in each Snakemake: a job plans the whole grid; measured

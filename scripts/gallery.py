@@ -1,16 +1,21 @@
-"""Put what the README shows in its place: small copies of pictures, and the summary of the claims."""
+"""Put what the README shows in its place: small pictures with their captions, and the claims' summary."""
 
 import argparse
+import json
+import shutil
+import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 from PIL import Image
 
 from layerwise.claims import summary
-from layerwise.files import atomic_path
+from layerwise.results.files import atomic_path
 
-START, END = "<!-- claims: made by `make gallery` -->\n", "<!-- end of claims -->\n"
 COLOURS = 256  # of a picture's palette: a third of the size, and the methods keep their colours
+WINDOW = "1300,1000"
+BROWSERS = ("chromium", "google-chrome")
 
 
 def main() -> None:
@@ -18,19 +23,62 @@ def main() -> None:
     parser.add_argument("pictures", nargs="+", type=Path)
     parser.add_argument("--folder", required=True, type=Path)
     parser.add_argument("--claims", required=True, type=Path, help="claims.csv")
+    parser.add_argument("--about", required=True, type=Path, help="about.json")
+    parser.add_argument("--page", required=True, type=Path, help="page.html")
     parser.add_argument("--readme", required=True, type=Path)
     arguments = parser.parse_args()
     for picture in arguments.pictures:
-        with (
-            Image.open(picture) as image,
-            atomic_path(arguments.folder / picture.name) as temporary,
-        ):
-            image.convert("RGB").quantize(COLOURS).save(temporary, optimize=True)
-    before, rest = arguments.readme.read_text().split(START)
-    after = rest.split(END)[1]
+        put(picture, arguments.folder)
+    photograph(arguments.page, arguments.folder)
+    readme = arguments.readme.read_text()
+    readme = filled(readme, "claims", summary(pd.read_csv(arguments.claims)))
+    captions = described(json.loads(arguments.about.read_text()))
+    shown = []
+    for picture in arguments.pictures:
+        question, caption = captions[picture.stem]
+        shown.append(f"![{question}]({arguments.folder / picture.name})\n\n*{caption}*\n")
+    readme = filled(readme, "gallery", "\n".join(shown))
     with atomic_path(arguments.readme) as temporary:
-        text = summary(pd.read_csv(arguments.claims))
-        temporary.write_text(f"{before}{START}\n{text}\n{END}{after}")
+        temporary.write_text(readme)
+
+
+def put(picture: Path, folder: Path) -> None:
+    """A copy of few colours."""
+    with Image.open(picture) as image, atomic_path(folder / picture.name) as temporary:
+        image.convert("RGB").quantize(COLOURS).save(temporary, optimize=True)
+
+
+def photograph(page: Path, folder: Path) -> None:
+    """The page's first screen, where there is a browser; else its last picture stays."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        print(f"No browser: {folder / 'page.png'} stays as it is.")
+        return
+    with TemporaryDirectory() as scratch:
+        taken = Path(scratch, "page.png")
+        command = [
+            browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+            f"--window-size={WINDOW}", "--virtual-time-budget=5000", f"--screenshot={taken}",
+            page.resolve().as_uri(),
+        ]  # fmt: skip
+        subprocess.run(command, check=True, capture_output=True)
+        put(taken, folder)
+
+
+def described(about: dict) -> dict[str, tuple[str, str]]:
+    """What each figure asks, and its caption, from the configuration of its experiment."""
+    return {
+        figure: (said["question"].rstrip("."), f"{said['question']} {said['caption']}")
+        for said in about["experiments"].values()
+        for figure in said["figures"]
+    }
+
+
+def filled(text: str, name: str, content: str) -> str:
+    """Markdown with a part of it made anew: what stands between its two comments."""
+    start, end = f"<!-- {name}: made by `make gallery` -->\n", f"<!-- end of {name} -->\n"
+    before, rest = text.split(start)
+    return f"{before}{start}\n{content}\n{end}{rest.split(end)[1]}"
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 from layerwise.figures import render
-from layerwise.jobs import job_log
-from layerwise.records import read_table
+from layerwise.results.job_log import job_log
+from layerwise.results.tables import read_table
 
 
 def main() -> None:

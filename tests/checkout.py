@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from layerwise.records import read_table
+from layerwise.results.tables import read_table
 
 ROOT = Path(__file__).parents[1]
 READ = {".parquet": read_table, ".csv": pd.read_csv}
@@ -60,7 +60,7 @@ class Checkout:
         done = self.small("--dry-run")
         assert done.returncode == 0, done.stdout + done.stderr
         text = done.stdout + done.stderr
-        simulated = re.findall(r"wildcards: experiment=\w+, method=(\w+), part=0", text)
+        simulated = re.findall(r"wildcards: .*\bjob=(\w+)-0$", text, re.MULTILINE)
         rules = Counter(re.findall(r"^(?:local)?rule (\w+):", text, re.MULTILINE))
         rules.update({f"simulate {method}": n for method, n in Counter(simulated).items()})
         rules.pop("simulate", None)

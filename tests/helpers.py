@@ -2,20 +2,24 @@
 
 from collections.abc import Sequence
 from functools import cache
+from typing import NamedTuple
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from layerwise.compose import compose_config, settings_of
-from layerwise.instances import draw
-from layerwise.methods.base import Grid, Method
-from layerwise.networks import Weights
-from layerwise.plan import ExperimentPlan, plan
-from layerwise.problem import Population, populations
-from layerwise.settings import MethodSettings, RunSettings
-from layerwise.single_index import OneStepProblem
-from layerwise.task_settings import LinearProblem
+from layerwise.data.instances import draw
+from layerwise.data.moments import Moments
+from layerwise.data.population import Population, populations
+from layerwise.methods.base import load_rule, steps_of
+from layerwise.networks.base import Predictor
+from layerwise.networks.linear import NETWORKS
+from layerwise.planning.compose import compose_config, settings_of
+from layerwise.planning.plan import ExperimentPlan, plan
+from layerwise.settings.method import MethodSettings
+from layerwise.settings.run import RunSettings
+from layerwise.settings.tasks.linear_representation import LinearProblem, LinearTask
+from layerwise.settings.tasks.single_index import SingleIndexTask
 from layerwise.tasks.linear_representation import simulate
 
 SMALL = (
@@ -31,25 +35,37 @@ SMALL = (
 QUICK_SIZES = {
     "linear_representation": ["task.d_x=8", "task.d_y=5", "task.rank=2"],
     "single_index": ["task.d=24", "task.width=16"],
-    "single_index_training": ["task.d=24", "task.width=16"],
-    "spike": ["task.d=24", "task.width=24"],
 }
-SMALL_STEP = OneStepProblem(
-    d=12,
-    aspect_ratio=0.3,
-    width=9,
-    kappa_x=10.0,
-    spectrum="log",
-    basis="rotated",
-    link="tanh",
-    activation="tanh",
-    noise=0.3,
-    readout_scale=1.0,
-    n_validation=30,
-    n_test=50,
-)
+SINGLE_INDEX = {
+    "name": "single_index",
+    "d": 12,
+    "aspect_ratio": 0.3,
+    "width": 9,
+    "kappa_x": 10.0,
+    "spectrum": "log",
+    "basis": "rotated",
+    "link": "tanh",
+    "activation": "tanh",
+    "noise": 0.3,
+    "readout_scale": 1.0,
+    "layers": "first",
+    "samples": "fresh",
+    "lr_unit": "natural",
+    "n_choice": 15,
+    "n_validation": 16,
+    "n_test": 50,
+    "metrics": ["train_loss", "alignment", "validation_error", "test_error", "network_error"],
+}
+# What a linear run measures, and its table's columns.
+METRICS = list(LinearTask.measures)
+RUN_COLUMNS = [
+    *("method", "rule", "network", "damping", "lr", "seed", "step"),
+    *LinearProblem.model_fields,
+    *("inputs", "batch_size", "noise", "n_transfer"),
+    *METRICS,
+    *("status", "diverged_at", "eigenvalue_min"),
+]
 PROBLEM = {
-    "name": "linear_representation",
     "d_x": 6,
     "d_y": 4,
     "rank": 3,
@@ -82,7 +98,13 @@ def settings_of_run(method: str, values: dict[str, object]) -> RunSettings:
 def run(method: str, *overrides: str) -> pd.DataFrame:
     """The table of a small run."""
     settings = small_settings(method, *overrides)
-    return simulate(settings, draw(settings.task, settings.seeds))
+    (table,) = simulate([settings], [draw(settings.task, settings.seeds)])
+    return table
+
+
+def single_index_task(**changes: object) -> SingleIndexTask:
+    """A single-index problem of twelve inputs, forty samples a step and nine neurons."""
+    return SingleIndexTask(**{**SINGLE_INDEX, **changes})
 
 
 def problem(**changes: object) -> LinearProblem:
@@ -99,6 +121,13 @@ def random(*shape: int, seed: int) -> Tensor:
     """Standard normal numbers in double precision."""
     rng = torch.Generator().manual_seed(seed)
     return torch.randn(*shape, generator=rng, dtype=torch.float64)
+
+
+class Weights(NamedTuple):
+    """Layers of a two-layer network by their names: features (S, V, k, d_x), head (S, V, d_y, k)."""
+
+    features: Tensor
+    head: Tensor
 
 
 def random_weights(of: Population, variants: int, seed: int = 0) -> Weights:
@@ -131,15 +160,34 @@ def method_settings(
         network=network,
         lr=list(lr),
         damping=list(damping),
-        takes_damping=bool(damping),
-        inverts="nothing",
         options=options,
     )
 
 
-def make_method(settings: MethodSettings, of: Population, weights: Weights) -> Method:
-    """The method of ``settings`` in double precision."""
-    return Method(settings, Grid(settings, torch.float64, "cpu"), of, weights)
+class Stepper:
+    """A rule training a linear network on moments, with the memory of both."""
+
+    def __init__(self, settings: MethodSettings, of: Population, weights: Weights) -> None:
+        self.network = NETWORKS[settings.network](of)
+        steps = steps_of(settings.lr, settings.damping, [1.0, 1.0], weights.features)
+        self.rule = load_rule(settings, steps)
+        self.batches = self.rule.batches
+        self.memory = self.rule.start(weights)
+
+    def step(self, weights: Weights, moments: Sequence[Moments]) -> Weights:
+        """The weights after a step on the moments of its batches."""
+        self.network.observe(weights, moments[0])
+        views = [self.network.view(weights, batch) for batch in moments]
+        layers, self.memory = self.rule.step(views, self.memory)
+        return Weights(*layers)
+
+    def loss(self, weights: Weights, moments: Moments) -> Tensor:
+        """The training loss, (S, V)."""
+        return self.network.view(weights, moments).loss
+
+    def predictor(self, weights: Weights) -> Predictor:
+        """The network as evaluated."""
+        return self.network.predictor(weights)
 
 
 def assert_close(actual: Tensor, expected: Tensor, tolerance: float = 1e-10) -> None:

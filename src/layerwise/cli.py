@@ -1,18 +1,24 @@
-"""The `layerwise` command: what there is, what would run, running it, and a new method."""
+"""The `layerwise` command: what there is, what would run, running it, its page, and a new method."""
 
+import os
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from layerwise import lock
-from layerwise.catalogue import KINDS, catalogue
-from layerwise.explain import described, due_lines, earlier_runs, time_line
-from layerwise.pipeline import INTERRUPTED, PROJECT, Request, due
-from layerwise.pipeline import reproduce as run_pipeline
-from layerwise.scaffold import new_method
-from layerwise.validation import ConfigError
+from layerwise.command import lock
+from layerwise.command.catalogue import KINDS, catalogue
+from layerwise.command.estimate import earlier_runs
+from layerwise.command.explain import described, due_lines, time_line
+from layerwise.command.scaffold import new_method
+from layerwise.command.snakemake import INTERRUPTED, PROJECT, due
+from layerwise.command.snakemake import reproduce as run_pipeline
+from layerwise.planning.overrides import methods_from_override
+from layerwise.planning.request import Request
+from layerwise.settings.validation import ConfigError
 
 app = typer.Typer(
     add_completion=False,
@@ -30,15 +36,23 @@ Words = Annotated[
     ),
 ]
 Scale = Annotated[str, typer.Option(help="How much is run: a file of config/scale.")]
+Cores = Annotated[int | None, typer.Option(min=1, help="CPUs to use.", show_default="all of them")]
+Folders = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--methods-from", metavar="FOLDER", help="A folder with methods of yours, NAME.yaml each."
+    ),
+]
 
 
 @app.command("list")
 def list_(
     kind: Annotated[str | None, typer.Argument(help=f"One of {', '.join(KINDS)}.")] = None,
+    methods_from: Folders = None,
 ) -> None:
     """List experiments, figures, methods, tasks and scales, with a line on each."""
     for shown in KINDS if kind is None else [kind]:
-        entries = catalogue(shown)
+        entries = catalogue(shown, [str(folder) for folder in methods_from or []])
         width = max(map(len, entries))
         typer.echo(shown)
         for name, text in entries.items():
@@ -46,9 +60,14 @@ def list_(
 
 
 @app.command()
-def explain(words: Words = None, scale: Scale = "paper") -> None:
+def explain(
+    words: Words = None,
+    scale: Scale = "paper",
+    cores: Cores = None,
+    methods_from: Folders = None,
+) -> None:
     """Say what experiments would run: configuration, size, what is due and why, and for how long."""
-    request = _request(words, scale)
+    request = _request(words, scale, methods_from)
     plans = request.plans()
     for planned in plans.values():
         typer.echo("\n".join([*described(planned), ""]))
@@ -57,7 +76,9 @@ def explain(words: Words = None, scale: Scale = "paper") -> None:
     except subprocess.CalledProcessError as error:
         typer.echo(error.stdout, err=True)
         raise typer.Exit(error.returncode) from None
-    typer.echo("\n".join([*due_lines(jobs), time_line(jobs, plans, earlier_runs())]))
+    earlier = earlier_runs(PROJECT / "results")
+    typer.echo("\n".join([*due_lines(jobs), time_line(jobs, plans, earlier, cores or _cores())]))
+    typer.echo(f"{_places(request)}, made by `layerwise reproduce`")
 
 
 @app.command()
@@ -65,25 +86,51 @@ def reproduce(
     context: typer.Context,
     words: Words = None,
     scale: Scale = "paper",
-    cores: Annotated[
-        int | None, typer.Option(min=1, help="CPUs to use.", show_default="all of them")
-    ] = None,
+    cores: Cores = None,
+    methods_from: Folders = None,
 ) -> None:
     """Run experiments as far as they are due, and draw their figures.
 
     What stands after -- goes to Snakemake, as in `layerwise reproduce -- --dry-run`.
     """
-    request = _request(words, scale)
+    request = _request(words, scale, methods_from)
     request.plans()  # refuses what cannot be used
     if any(option.startswith("--configfile") for option in context.obj):
         raise ConfigError("--configfile is not allowed after --: allowed are overrides before it")
-    typer.echo(f"Results: results{request.label}, figures: figures{request.label}", err=True)
+    typer.echo(_places(request), err=True)
     code = run_pipeline(request, ["--cores", str(cores or "all"), *context.obj])
     if code == INTERRUPTED:
         typer.echo("Interrupted: the same command goes on from here.", err=True)
     elif code and (why := lock.explained(PROJECT)):
         typer.echo(f"error: {why}", err=True)
+    if not code:
+        typer.echo(_places(request), err=True)
+        if (page := PROJECT / f"figures{request.label}/page.html").exists():
+            typer.echo(f"Page: {page}", err=True)
     raise typer.Exit(code)
+
+
+@app.command("page")
+def page_(
+    labels: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[LABEL]...",
+            help="Folders of results: paper (the full scale, if none is named), another under "
+            "results/, or a path. The first is compared with the others.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write it.", show_default=False)] = None,
+    browser: Annotated[bool, typer.Option(help="Whether to open it.")] = True,
+) -> None:
+    """Put results on one page to explore, share and compare, and open it."""
+    from layerwise.command.page import make_page, show  # matplotlib takes its time
+
+    written = make_page(labels or [], out)
+    typer.echo(f"Page: {written}")
+    if browser:
+        show(written)
 
 
 @app.command("new-method")
@@ -95,19 +142,41 @@ def new_method_(
             metavar="PATH", help="A torch.optim.Optimizer class, as in torch.optim.AdamW."
         ),
     ] = None,
+    methods_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Where to write them, instead of config/method and src/."
+        ),
+    ] = None,
 ) -> None:
     """Write the files of a new method: its configuration and, without --optimizer, its rule."""
-    for path in new_method(name, optimizer):
-        typer.echo(f"wrote {path.relative_to(PROJECT)}")
+    for path in new_method(name, optimizer, methods_from):
+        shown = path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path
+        typer.echo(f"wrote {shown}")
+    where = f" --methods-from {shlex.quote(str(methods_from))}" if methods_from else ""
     typer.echo(
-        f"next: edit them, then `layerwise reproduce +method={name}`; see docs/new_method.md"
+        f"next: edit them, then `layerwise reproduce +method={name}{where}`; see docs/new_method.md"
     )
 
 
-def _request(words: list[str] | None, scale: str) -> Request:
+def _places(request: Request) -> str:
+    """Where a request's files are."""
+    return f"Results: results{request.label}, figures: figures{request.label}"
+
+
+def _cores() -> int:
+    """All that this process may use, as Snakemake takes them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _request(words: list[str] | None, scale: str, folders: list[Path] | None) -> Request:
     """Words with a = are overrides, the others experiments."""
     experiments = tuple(word for word in words or () if "=" not in word)
-    return Request(experiments, scale, tuple(word for word in words or () if "=" in word))
+    overrides = [word for word in words or () if "=" in word]
+    if folders:
+        # The pipeline works in the project's folder, whatever the one that the command is called from.
+        overrides.append(methods_from_override([folder.absolute() for folder in folders]))
+    return Request(experiments, scale, tuple(overrides))
 
 
 def main() -> None:

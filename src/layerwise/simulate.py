@@ -10,9 +10,15 @@ from typing import NoReturn
 import hydra
 from omegaconf import DictConfig
 
-from layerwise.compose import CONFIG_DIR, compose_config, paths_of, settings_of
-from layerwise.files import FileError
-from layerwise.validation import ConfigError
+from layerwise.planning.compose import (
+    CONFIG_DIR,
+    compose_config,
+    paths_of,
+    register_methods,
+    settings_of,
+)
+from layerwise.results.files import FileError
+from layerwise.settings.validation import ConfigError
 
 
 @hydra.main(config_path=str(CONFIG_DIR), config_name="config", version_base="1.3")
@@ -23,9 +29,11 @@ def app(config: DictConfig) -> None:
         settings = settings_of(config)
         out, instances = paths_of(config)
         # torch takes a second to load: a refused configuration does not wait for it.
-        from layerwise.run import run_cell
+        from layerwise.results.selection import diverged_lines
+        from layerwise.tasks.run import run_cell
 
-        run_cell(settings, instances, out)
+        table = run_cell(settings, instances, out)
+        print(f"wrote {out}, and its record {out}.json", *diverged_lines(table), sep="\n")
     except ConfigError as error:
         _refuse(error)
     except FileError as error:
@@ -36,6 +44,7 @@ def app(config: DictConfig) -> None:
 def main() -> None:
     """Check the overrides before Hydra takes over, whose own errors name no nearest key."""
     try:
+        register_methods(sys.argv[1:])
         # With Hydra's own flags (--cfg job, --multirun) the words are not all overrides of one run.
         if not any(argument.startswith("-") for argument in sys.argv[1:]):
             config = compose_config(sys.argv[1:])

@@ -1,16 +1,17 @@
-from layerwise.resources import reduce_mb
+from layerwise.planning.resources import reduce_mb
 
 
 rule aggregate:
     """Reduce an experiment's tables: summary, step-size selection, traces of what was selected."""
     input:
-        tables=run_tables,
+        plan=ancient(f"{RESULTS}/{{experiment}}/plan.json"),
+        tables=lambda wildcards: tables_of(wildcards.experiment),
+        records=lambda wildcards: records_of(wildcards.experiment),
         script="scripts/aggregate.py",
-        code=sources("layerwise.aggregate"),
     output:
         multiext(
             f"{RESULTS}/{{experiment}}/",
-            *SELECTED,
+            *[f"{table}.parquet" for table in SELECTED],
             "selection.csv",
         ),
     log:
@@ -24,16 +25,17 @@ rule aggregate:
         mem_mb=lambda wildcards, attempt: attempt * reduce_mb(EXPERIMENTS[wildcards.experiment]),
         runtime=lambda wildcards, attempt: attempt * 60,
     params:
-        how=lambda wildcards: EXPERIMENTS[wildcards.experiment].reduction,
+        code=code_of("layerwise.results.aggregate", "layerwise.results.provenance"),
+        digest=lambda wildcards: PIPELINE.plan_digest(wildcards.experiment),
         folder=lambda wildcards: f"{RESULTS}/{wildcards.experiment}",
     shell:
-        "python scripts/aggregate.py --how {params.how:q} --out {params.folder:q}"
-        " {input.tables:q} --log {log:q}"
+        "python scripts/aggregate.py --plan {input.plan:q} --digest {params.digest}"
+        " --out {params.folder:q} --log {log:q}"
 
 
 use rule aggregate as collect with:
     output:
-        multiext(f"{RESULTS}/{{experiment}}/", *COLLECTED),
+        multiext(f"{RESULTS}/{{experiment}}/", *[f"{table}.parquet" for table in COLLECTED]),
     log:
         f"{RESULTS}/{{experiment}}/logs/collect.log",
     benchmark:

@@ -1,37 +1,41 @@
+# What decided each claim, for the page of results.
+EVIDENCE = multiext(f"{RESULTS}/{CLAIMS}", ".parquet", "_resamples.parquet", "_seeds.parquet")
+
+
 rule claims:
-    """Judge the claims on every experiment's reduced tables."""
+    """Judge the claims on the reduced tables of the experiments that are asked for."""
     input:
         tables=judged_tables,
         script="scripts/claims.py",
-        code=sources("layerwise.claims"),
     output:
-        csv=f"{RESULTS}/claims.csv",
-        readable=f"{DRAWN}/claims.md",
-        page=report(f"{DRAWN}/claims.html", caption="../report/claims.rst", category="Claims"),
+        csv=f"{RESULTS}/{CLAIMS}.csv",
+        evidence=EVIDENCE,
+        readable=f"{DRAWN}/{CLAIMS}.md",
+        page=report(f"{DRAWN}/{CLAIMS}.html", caption="../report/claims.rst", category="Claims"),
     log:
-        f"{RESULTS}/logs/claims.log",
+        f"{RESULTS}/logs/{CLAIMS}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/claims.tsv"
+        f"{RESULTS}/benchmarks/{CLAIMS}.tsv"
     conda:
         "../envs/layerwise.yaml"
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: attempt * 2000,
         runtime=lambda wildcards, attempt: attempt * 10,
+    params:
+        code=code_of("layerwise.claims"),
+        note=PIPELINE.note,
     shell:
         "python scripts/claims.py {input.tables:q} --csv {output.csv:q}"
-        " --readable {output.readable:q} --report {output.page:q} --log {log:q}"
+        " --readable {output.readable:q} --report {output.page:q} --note {params.note:q} --log {log:q}"
 
 
 rule runs_page:
     """Gather the settings, versions and wall times of all runs for the report."""
     input:
-        records=[
-            f"{RESULTS}/{experiment}/runs/{method}-{part}.parquet.json"
-            for experiment, method, part in JOBS
-        ],
+        plans=[ancient(PIPELINE.plan_file(name)) for name in EXPERIMENTS],
+        records=[record for name in EXPERIMENTS for record in records_of(name)],
         script="scripts/runs_page.py",
-        code=sources("layerwise.pages"),
     output:
         report(f"{DRAWN}/runs.html", caption="../report/runs.rst", category="What was run"),
     log:
@@ -44,5 +48,7 @@ rule runs_page:
     resources:
         mem_mb=lambda wildcards, attempt: attempt * 2000,
         runtime=lambda wildcards, attempt: attempt * 10,
+    params:
+        code=code_of("layerwise.results.pages"),
     shell:
-        "python scripts/runs_page.py {input.records:q} --out {output:q} --log {log:q}"
+        "python scripts/runs_page.py {input.plans:q} --out {output:q} --log {log:q}"

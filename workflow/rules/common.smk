@@ -1,120 +1,104 @@
 # Plans every experiment before any job starts; a setting that cannot be used ends the run here.
 
-from layerwise.dependencies import sources
-from layerwise.plan import CELLS_PER_JOB, canonical, plan_all, results_label
-from layerwise.validation import ConfigError
+from layerwise.planning.pipeline import Pipeline
+from layerwise.planning.plan import canonical
+from layerwise.planning.request import requested
+from layerwise.planning.sources import code_of
+from layerwise.results.columns import COLLECTED, SELECTED
+from layerwise.results.files import FileError
+from layerwise.settings.experiment import NOTHING
+from layerwise.settings.validation import ConfigError
 
 
 wildcard_constraints:
+    # The folder of a scale and its overrides, with its slash; none for the paper's scale as it stands.
+    label=r"(/[a-z0-9_-]+)?",
     experiment=r"[a-z0-9_]+",
-    method=r"[a-z0-9_]+",
+    job=r"[a-z0-9_]+-\d+",
     part=r"\d+",
-    figure=r"[a-z0-9_]+",
-
-
-SCALE = config.get("scale", "paper")
-OVERRIDES = config.get("overrides", [])
-
-
-def jobs_of(experiments):
-    """Jobs by experiment, method and part."""
-    size = config.get("cells_per_job", CELLS_PER_JOB)
-    return {
-        (name, method, part): job
-        for name, experiment in experiments.items()
-        for (method, part), job in experiment.jobs(size).items()
-    }
+    # A figure, and where it is not the experiment's own, of which one.
+    figure=r"[a-z0-9_]+(-[a-z0-9_]+)?",
 
 
 try:
-    EXPERIMENTS = plan_all(config.get("experiments"), SCALE, OVERRIDES)
-    JOBS = jobs_of(EXPERIMENTS)
-    AS_THEY_STAND = plan_all(config.get("experiments"), SCALE) if OVERRIDES else {}
-except ConfigError as error:
+    PIPELINE = Pipeline(requested(config))
+    if workflow.is_main_process:  # a job on a cluster finds the files there
+        PIPELINE.write_files()
+except (ConfigError, FileError) as error:
     raise WorkflowError(str(error)) from None
 
-LABEL = results_label(SCALE, OVERRIDES)
-RESULTS = f"results{LABEL}"
-DRAWN = f"figures{LABEL}"
-# What the overrides leave alone is made once, for the experiments as they stand.
-UNCHANGED_RUNS = [
-    f"{name[0]}/runs/{name[1]}-{name[2]}"
-    for name, job in jobs_of(AS_THEY_STAND).items()
-    if JOBS.get(name) == job
-]
-UNCHANGED_INSTANCES = [
-    name
-    for name, experiment in AS_THEY_STAND.items()
-    if EXPERIMENTS[name].instances == experiment.instances
-]
+EXPERIMENTS = PIPELINE.plans
+RESULTS = f"results{PIPELINE.label}"
+DRAWN = f"figures{PIPELINE.label}"
 
-FIGURE_OF = {
-    figure: experiment
-    for experiment in EXPERIMENTS.values()
-    for figure in experiment.experiment.figures
-}
 # What an experiment's tables are reduced to.
-SELECTED = [f"{name}.parquet" for name in ("summary", "scores", "selection", "traces")]
-COLLECTED = ["runs.parquet"]
+TABLES_OF = {
+    name: COLLECTED if plan.experiment.select_by == NOTHING else SELECTED
+    for name, plan in EXPERIMENTS.items()
+}
 FIGURES = expand(
-    "{folder}/{figure}.{kind}", folder=DRAWN, figure=FIGURE_OF, kind=["pdf", "png", "csv"]
+    "{folder}/{figure}.{kind}", folder=DRAWN, figure=PIPELINE.figures, kind=["pdf", "png", "csv"]
 )
-# The claims are judged on all experiments together.
-CLAIMS = (
-    [f"{RESULTS}/claims.csv", f"{DRAWN}/claims.md"] if config.get("experiments") is None else []
-)
+# Judged on all experiments together; on some of them in a table of its own.
+CLAIMS = PIPELINE.claims
 
 
 def job_of(wildcards):
-    """The job of a run table."""
-    return JOBS[wildcards.experiment, wildcards.method, int(wildcards.part)]
+    """The job of a run table, and where its files lie."""
+    return PIPELINE.job(f"results{wildcards.label}/{wildcards.experiment}", wildcards.job)
 
 
-def runs_of(name):
-    """The run tables of an experiment, in the order of its plan."""
+def part_of(wildcards):
+    """The part of the instances that a file holds."""
+    return PIPELINE.instances(f"results{wildcards.label}/{wildcards.experiment}", wildcards.part)
+
+
+def drawn_for(wildcards):
+    """The instances that a job reads, if it does not draw its own."""
+    instances = job_of(wildcards).instances
+    return [] if instances is None else instances.drawn
+
+
+def tables_of(experiment):
+    """An experiment's run tables, in the order of its plan."""
+    return [placed.table for placed in PIPELINE.jobs[experiment]]
+
+
+def records_of(experiment):
+    """And what was run for each."""
+    return [placed.record for placed in PIPELINE.jobs[experiment]]
+
+
+def reduced(experiment, tables):
+    """Those of an experiment's reduced tables that are named."""
     return [
-        f"{RESULTS}/{experiment}/runs/{method}-{part}.parquet"
-        for experiment, method, part in JOBS
-        if experiment == name
+        f"{RESULTS}/{experiment}/{table}.parquet"
+        for table in TABLES_OF[experiment]
+        if table in tables
     ]
 
 
-def run_tables(wildcards):
-    """What an experiment's tables are reduced from."""
-    return runs_of(wildcards.experiment)
+def drawing_of(wildcards):
+    """The figure of a file, of which experiment, and what it draws."""
+    return PIPELINE.figures[wildcards.figure]
 
 
-def reduced(experiment):
-    """What an experiment's tables are reduced to."""
-    names = COLLECTED if experiment.select_by == "nothing" else SELECTED
-    return [f"{RESULTS}/{experiment.name}/{name}" for name in names]
-
-
-def reduced_tables(wildcards):
+def drawn_tables(wildcards):
     """What a figure is drawn from."""
-    return reduced(FIGURE_OF[wildcards.figure].experiment)
+    drawing = drawing_of(wildcards)
+    return reduced(drawing.experiment, drawing.tables)
 
 
 def judged_tables(wildcards):
     """What the claims are judged on: each experiment's selection and last values, or all its rows."""
-    tables = [path for plan in EXPERIMENTS.values() for path in reduced(plan.experiment)]
     return [
-        path
-        for path in tables
-        if path.endswith(("summary.parquet", "selection.parquet", "runs.parquet"))
+        path for name in EXPERIMENTS for path in reduced(name, ("summary", "selection", "runs"))
     ]
 
 
-TABLES = [
-    path for name, plan in EXPERIMENTS.items() for path in runs_of(name) + reduced(plan.experiment)
-]
+TABLES = [path for name in EXPERIMENTS for path in tables_of(name) + reduced(name, TABLES_OF[name])]
 
 
 def task_of_figure(wildcards):
     """A heading of the report."""
-    return FIGURE_OF[wildcards.figure].task.replace("_", " ").capitalize()
-
-
-if UNCHANGED_RUNS or UNCHANGED_INSTANCES:
-
-    include: "reuse.smk"
+    return EXPERIMENTS[drawing_of(wildcards).experiment].task.replace("_", " ").capitalize()

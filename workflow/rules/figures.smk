@@ -1,9 +1,8 @@
 rule figure:
     """Draw a figure; the table that it draws lies beside it."""
     input:
-        tables=reduced_tables,
+        tables=drawn_tables,
         script="scripts/plot.py",
-        code=lambda wildcards: sources("layerwise.figures", f"layerwise.figures.{wildcards.figure}"),
     output:
         pdf=f"{DRAWN}/{{figure}}.pdf",
         png=report(
@@ -24,8 +23,12 @@ rule figure:
         mem_mb=lambda wildcards, attempt: attempt * 2000,
         runtime=lambda wildcards, attempt: attempt * 10,
     params:
-        labels=lambda wildcards: canonical(FIGURE_OF[wildcards.figure].labels),
-        caption=lambda wildcards: FIGURE_OF[wildcards.figure].summary,
+        figure=lambda wildcards: drawing_of(wildcards).figure,
+        code=lambda wildcards: code_of(
+            "layerwise.figures", f"layerwise.figures.{drawing_of(wildcards).figure}"
+        ),
+        labels=lambda wildcards: canonical(EXPERIMENTS[drawing_of(wildcards).experiment].labels),
+        caption=lambda wildcards: EXPERIMENTS[drawing_of(wildcards).experiment].summary,
     shell:
-        "python scripts/plot.py {wildcards.figure} --tables {input.tables:q}"
+        "python scripts/plot.py {params.figure} --tables {input.tables:q}"
         " --labels {params.labels:q} --out {output.pdf:q} --log {log:q}"

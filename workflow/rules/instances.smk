@@ -1,24 +1,26 @@
-from layerwise.resources import instances_mb
+from layerwise.planning.resources import instances_mb
 
 
 rule instances:
-    """Draw ground truths and initial weights of an experiment's problems, shared by all its methods."""
+    """Draw ground truths and initial weights that jobs of an experiment share, for all its methods."""
     input:
-        "scripts/draw_instances.py",
-        sources("layerwise.instances"),
+        problems=ancient("results{label}/{experiment}/instances/{part}.json"),
+        script="scripts/draw_instances.py",
     output:
-        f"{RESULTS}/{{experiment}}/instances.npz",
+        "results{label}/{experiment}/instances/{part}.npz",
     log:
-        f"{RESULTS}/{{experiment}}/logs/instances.log",
+        "results{label}/{experiment}/logs/instances-{part}.log",
     benchmark:
-        f"{RESULTS}/{{experiment}}/benchmarks/instances.tsv"
+        "results{label}/{experiment}/benchmarks/instances-{part}.tsv"
     conda:
         "../envs/layerwise.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * instances_mb(EXPERIMENTS[wildcards.experiment]),
+        mem_mb=lambda wildcards, attempt: attempt * instances_mb(part_of(wildcards)),
         runtime=lambda wildcards, attempt: attempt * 10,
     params:
-        problems=lambda wildcards: EXPERIMENTS[wildcards.experiment].instances,
+        code=lambda wildcards: part_of(wildcards).code,
+        digest=lambda wildcards: part_of(wildcards).digest,
     shell:
-        "python scripts/draw_instances.py --problems {params.problems:q} --out {output:q} --log {log:q}"
+        "python scripts/draw_instances.py --problems {input.problems:q} --digest {params.digest}"
+        " --out {output:q} --log {log:q}"

@@ -1,31 +1,28 @@
-from layerwise.resources import simulate_mb, simulate_minutes
+from layerwise.planning.resources import simulate_mb, simulate_minutes
 
 
 rule simulate:
     """Train methods on problems: seeds, step sizes and damping values in one tensor program each."""
     input:
-        instances=lambda wildcards: (
-            []
-            if EXPERIMENTS[wildcards.experiment].instances == "[]"
-            else f"{RESULTS}/{wildcards.experiment}/instances.npz"
-        ),
+        job=ancient("results{label}/{experiment}/jobs/{job}.json"),
+        instances=drawn_for,
         script="scripts/simulate.py",
-        code=lambda wildcards: sources("layerwise.run", *job_of(wildcards).modules),
     output:
-        table=f"{RESULTS}/{{experiment}}/runs/{{method}}-{{part}}.parquet",
-        record=f"{RESULTS}/{{experiment}}/runs/{{method}}-{{part}}.parquet.json",
+        table="results{label}/{experiment}/runs/{job}.parquet",
+        record="results{label}/{experiment}/runs/{job}.parquet.json",
     log:
-        f"{RESULTS}/{{experiment}}/logs/{{method}}-{{part}}.log",
+        "results{label}/{experiment}/logs/{job}.log",
     benchmark:
-        f"{RESULTS}/{{experiment}}/benchmarks/{{method}}-{{part}}.tsv"
+        "results{label}/{experiment}/benchmarks/{job}.tsv"
     conda:
         "../envs/layerwise.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * simulate_mb(job_of(wildcards)),
-        runtime=lambda wildcards, attempt: attempt * simulate_minutes(job_of(wildcards)),
+        mem_mb=lambda wildcards, attempt: attempt * simulate_mb(job_of(wildcards).job),
+        runtime=lambda wildcards, attempt: attempt * simulate_minutes(job_of(wildcards).job),
     params:
-        job=lambda wildcards: job_of(wildcards).content,
+        code=lambda wildcards: job_of(wildcards).job.code,
+        digest=lambda wildcards: job_of(wildcards).job.digest,
     shell:
-        "python scripts/simulate.py --job {params.job:q} --instances {input.instances:q}"
-        " --out {output.table:q} --log {log:q}"
+        "python scripts/simulate.py --job {input.job:q} --digest {params.digest}"
+        " --instances {input.instances:q} --out {output.table:q} --log {log:q}"

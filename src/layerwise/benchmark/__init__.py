@@ -9,8 +9,8 @@ import torch
 
 from layerwise.benchmark import engines, floor, scaling
 from layerwise.benchmark.sizes import Sizes
-from layerwise.files import environment, write_json
-from layerwise.records import write_table
+from layerwise.results.files import environment, write_json
+from layerwise.results.tables import write_table
 
 
 def run(sizes: Sizes, device: str, folder: Path) -> dict[str, pd.DataFrame]:

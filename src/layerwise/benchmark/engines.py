@@ -10,10 +10,10 @@ import torch
 from layerwise.benchmark.plain import PlainLoop
 from layerwise.benchmark.sizes import METHODS, Sizes, configured
 from layerwise.benchmark.timing import clock_of, interleaved, row
-from layerwise.instances import Instances, draw
-from layerwise.problem import populations
-from layerwise.settings import RunSettings
-from layerwise.task_settings import LinearTask
+from layerwise.data.instances import Instances, draw
+from layerwise.data.population import populations
+from layerwise.settings.run import RunSettings
+from layerwise.settings.tasks.linear_representation import LinearTask
 from layerwise.tasks.linear_representation import simulate
 
 
@@ -52,7 +52,7 @@ def contenders(method: str, sizes: Sizes, device: str) -> dict[Engine, Contender
     for engine, taken in (("batches", raw), ("moments", steps)):
         for dtype in ("float32", "float64"):
             own = settings.model_copy(update={"engine": engine, "dtype": dtype, "steps": taken})
-            found[Engine(engine, dtype)] = Contender(runs, taken, partial(simulate, own, drawn))
+            found[Engine(engine, dtype)] = Contender(runs, taken, partial(simulate, [own], [drawn]))
     return found
 
 

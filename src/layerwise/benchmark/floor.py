@@ -17,11 +17,11 @@ from torch import Tensor
 from layerwise.benchmark.sizes import METHODS, Sizes, configured
 from layerwise.benchmark.step import moment_step
 from layerwise.benchmark.timing import clock_of, interleaved, row
-from layerwise.linalg import solve_factored_right
-from layerwise.moments import normals
-from layerwise.settings import RunSettings
-from layerwise.streams import generator
-from layerwise.task_settings import LinearTask
+from layerwise.data.moments import normals
+from layerwise.data.streams import generator
+from layerwise.networks.linalg import solve_factored_right
+from layerwise.settings.run import RunSettings
+from layerwise.settings.tasks.linear_representation import LinearTask
 
 DRAW = ("normals", "chi-squares", "x = root A", "F* G* x", "x x^T", "y x^T")
 HEAD = ("G xy", "z z^T")  # moments of z = G x

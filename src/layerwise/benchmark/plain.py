@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from layerwise.problem import Population
+from layerwise.data.population import Population
 
 # Changes the weights that it was made with, by one batch.
 Step = Callable[[Tensor, Tensor], None]

@@ -8,8 +8,8 @@ import pandas as pd
 from layerwise.benchmark.sizes import AXES, Sizes, changed, configured
 from layerwise.benchmark.step import moment_step
 from layerwise.benchmark.timing import clock_of, interleaved, row
-from layerwise.settings import RunSettings
-from layerwise.task_settings import LinearTask
+from layerwise.settings.run import RunSettings
+from layerwise.settings.tasks.linear_representation import LinearTask
 
 SCALED = ("sgd", "kfac")
 SECOND_ORDER = ("sgd", "kfac", "gauss_newton", "newton")
@@ -41,7 +41,7 @@ def second_order(sizes: Sizes, threads: int, device: str) -> pd.DataFrame:
     small = ("task.d_y=8", "task.rank=4", "seeds=1", "method.lr=[0.1]")
     for method in SECOND_ORDER:
         base = configured(sizes, method, f"device={device}", *small)
-        if base.method.takes_damping:
+        if base.method.card.takes_damping:
             base = changed(base, "method.damping", [0.001])
         for d_x in sizes.dense_d_x:
             works[method, d_x] = moment_step(changed(base, AXES["d_x"], d_x))

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from layerwise.compose import compose_config, settings_of
-from layerwise.settings import RunSettings, run_settings
+from layerwise.planning.compose import compose_config, settings_of
+from layerwise.settings.run import RunSettings, run_settings
 
 METHODS = ("sgd", "adam", "kfac")
 

@@ -2,31 +2,34 @@
 
 from collections.abc import Callable
 
-import numpy as np
-import torch
-
-from layerwise.instances import draw
-from layerwise.methods.base import Grid, Method
-from layerwise.moments import GaussianMoments
-from layerwise.networks import Weights
-from layerwise.problem import populations
-from layerwise.settings import RunSettings
-from layerwise.task_settings import LinearTask
+from layerwise.data.instances import draw
+from layerwise.data.moments import GaussianMoments
+from layerwise.methods.base import load_rule, steps_of
+from layerwise.networks.base import Layers
+from layerwise.networks.linear import NETWORKS, LinearNetwork
+from layerwise.settings.run import RunSettings
+from layerwise.settings.tasks.linear_representation import LinearTask
+from layerwise.tasks.linear_representation import training_parts
 
 
-def moment_step(settings: RunSettings) -> Callable[[], Weights]:
+def moment_step(settings: RunSettings) -> Callable[[], Layers]:
     """Draws the next batch's moments and takes a step of all runs, always from the initial weights."""
-    task = settings.task
+    task, method = settings.task, settings.method
     assert isinstance(task, LinearTask)
-    dtype, drawn = getattr(torch, settings.dtype), draw(task, settings.seeds)
-    population, _ = populations(drawn, task.noise, dtype, settings.device)
-    grid = Grid(settings.method, dtype, settings.device)
-
-    def of_variants(array: np.ndarray) -> torch.Tensor:
-        matrices = torch.as_tensor(array, dtype=dtype, device=settings.device)
-        return matrices[:, None].repeat(1, len(grid), 1, 1)
-
-    weights = Weights(of_variants(drawn.features_init), of_variants(drawn.head_init))
-    method = Method(settings.method, grid, population, weights)
+    drawn = draw(task, settings.seeds)
+    population, start = training_parts(settings, drawn)
+    steps = steps_of(method.lr, method.damping, [1.0, 1.0], start[0])
+    weights = tuple(layer.repeat(1, steps.variants, 1, 1) for layer in start)
+    network: LinearNetwork = NETWORKS[method.network](population)
+    rule = load_rule(method, steps)
+    memory = rule.start(weights)
     stream = GaussianMoments(population, task.batch_size, settings.seeds, "batches")
-    return lambda: method.step(weights, [stream.next()])
+
+    def step() -> Layers:
+        nonlocal memory
+        batch = stream.next()
+        network.observe(weights, batch)
+        moved, memory = rule.step([network.view(weights, batch)], memory)
+        return moved
+
+    return step

@@ -8,12 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from layerwise.claims.claim import Claim, Results, judge
+from layerwise.claims.claim import Claim, Judgement, Results, judge
+from layerwise.claims.evidence import evidence
 from layerwise.claims.ours import OURS
 from layerwise.claims.paper import PAPER
-from layerwise.files import atomic_path
-from layerwise.pages import page
-from layerwise.records import read_table, write_table
+from layerwise.results.files import atomic_path
+from layerwise.results.pages import page
+from layerwise.results.tables import read_table, write_table
 
 INTERVAL = (
     "Each claim's statistic with its 95 % bootstrap interval over seeds. A claim is reproduced where the "
@@ -23,35 +24,42 @@ CLAIMS: tuple[Claim, ...] = (*PAPER, *OURS)
 
 
 def table(results: Results) -> pd.DataFrame:
-    """One row for each claim: what it says, what was measured, and the verdict."""
+    """One row for each part of each claim: what it says, what was measured, and the verdicts of the part
+    and of the claim."""
+    return _table([(claim, judge(claim, results)) for claim in CLAIMS])
+
+
+def _table(judgements: list[tuple[Claim, Judgement]]) -> pd.DataFrame:
     rows = []
-    for claim in CLAIMS:
-        judged = judge(claim, results)
-        rows.append(
-            {
-                "claim": claim.name,
-                "statement": claim.statement,
-                "source": claim.source,
-                "quantity": claim.quantity,
-                "value": judged.value,
-                "low": judged.low,
-                "high": judged.high,
-                "seeds": judged.seeds,
-                "threshold": str(claim.threshold),
-                "partly": str(claim.partly),
-                "verdict": judged.verdict,
-                "figure": claim.figure,
-            }
-        )
+    for claim, judged in judgements:
+        for part, (estimate, verdict) in zip(claim.parts, judged.parts, strict=True):
+            rows.append(
+                {
+                    "claim": claim.name,
+                    "statement": claim.statement,
+                    "source": claim.source,
+                    "quantity": part.quantity,
+                    "value": estimate.value,
+                    "low": estimate.low,
+                    "high": estimate.high,
+                    "seeds": estimate.seeds,
+                    "threshold": str(part.threshold),
+                    "partly": str(part.partly),
+                    "part": verdict,
+                    "verdict": judged.verdict,
+                    "figure": claim.figure,
+                }
+            )
     return pd.DataFrame(rows)
 
 
-def markdown(judged: pd.DataFrame) -> str:
-    """The table for readers, with a count of verdicts above."""
-    counts = judged["verdict"].value_counts()
+def markdown(judged: pd.DataFrame, note: str = "") -> str:
+    """The table for readers, with a count of verdicts above, and a note on what was run."""
+    counts = judged.drop_duplicates("claim")["verdict"].value_counts()
     lines = [
         "# Claims",
         "",
+        *([f"**{note}**", ""] if note else []),
         ", ".join(f"{counts[verdict]} {verdict}" for verdict in counts.index) + ".",
         "",
         INTERVAL,
@@ -66,42 +74,48 @@ def markdown(judged: pd.DataFrame) -> str:
 
 def summary(judged: pd.DataFrame) -> str:
     """The verdicts on the paper's claims in a few lines, for the README."""
-    paper = judged[judged["claim"].str.startswith("C")]
+    parts = judged[judged["claim"].str.startswith("C")]
+    paper = parts.drop_duplicates("claim")
     counts = paper["verdict"].value_counts()
     words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     lines = [
         f"Of {len(paper)} statements that make up the paper's claims C1 to C10: **{words}**.",
         "",
     ]
-    for row in paper[paper["verdict"] != "reproduced"].to_dict("records"):
+    for row in parts[parts["part"] != "reproduced"].to_dict("records"):
         interval = f"[{row['low']:.2g}, {row['high']:.2g}]"
         measured = f"{row['quantity']}: {row['value']:.2g} {interval}"
-        lines.append(f"- {row['verdict']}: {row['statement']} ({row['claim']}; {measured})")
+        lines.append(f"- {row['part']}: {row['statement']} ({row['claim']}; {measured})")
     return "\n".join(lines) + "\n"
 
 
 def _cells(row: dict[Any, Any]) -> list[str]:
-    """A claim's row in Markdown."""
+    """A part's row in Markdown."""
     value = "{value:.3g} [{low:.3g}, {high:.3g}]".format(**row).replace("nan [nan, nan]", "")
     words = [row["claim"], row["statement"], row["source"], row["quantity"]]
+    weaker = row["partly"].removeprefix("at least ").removeprefix("at most ")
     return [
         *(word.replace("|", r"\|") for word in words),
         value,
-        f"{row['threshold']} ({row['partly'].split()[-1]})",
-        f"**{row['verdict']}**",
+        f"{row['threshold']} ({weaker})",
+        f"**{row['part']}**",
         row["figure"],
     ]
 
 
-def write(paths: list[Path], csv: Path, readable: Path, report: Path) -> None:
+def write(paths: list[Path], csv: Path, readable: Path, report: Path, note: str) -> None:
     """Judge all claims on the reduced tables ``paths``, RESULTS/EXPERIMENT/NAME.*; write the table for
-    programs, for readers (.md), and for the report (.html)."""
+    programs, for readers (.md), and for the report (.html), with a note on what was run; beside the first,
+    what decided each claim."""
     results: Results = {}
     for path in paths:
         results.setdefault(path.parent.name, {})[path.stem] = read_table(path)
-    judged = table(results)
+    judgements = [(claim, judge(claim, results)) for claim in CLAIMS]
+    judged = _table(judgements)
     write_table(judged, csv)
+    for name, content in evidence(judgements).items():
+        write_table(content, csv.with_name(f"{csv.stem}{name}.parquet"))
     with atomic_path(readable) as temporary:
-        temporary.write_text(markdown(judged))
+        temporary.write_text(markdown(judged, note))
     with atomic_path(report) as temporary:
-        temporary.write_text(page("Claims", [INTERVAL, judged]))
+        temporary.write_text(page("Claims", [*([note] if note else []), INTERVAL, judged]))

@@ -1,20 +1,24 @@
 """What a claim is, and how it is judged.
 
-A claim takes numbers for each seed from the tables, reduces them to one statistic, and holds its
-bootstrap interval over seeds against bounds that its entry states.
+A claim has one part or more. A part reduces numbers for each seed, from the tables, to an estimate with
+its interval over seeds, and holds that against bounds that its entry states. The claim's verdict is the
+worst of its parts'.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from layerwise.streams import generator
+from layerwise.data.streams import generator
 
 RESAMPLES = 1000
 COVERAGE = 0.95
+
+# From the best to the worst. What was not measured is unknown, and so is a claim with such a part.
+VERDICTS = ("reproduced", "partly", "not reproduced", "not measured", "not run")
 
 # Reduced tables by experiment and name: results["condition_grid"]["summary"].
 Results = dict[str, dict[str, pd.DataFrame]]
@@ -24,85 +28,163 @@ class NotMeasuredError(LookupError):
     """The tables lack what a claim needs, as those of a small scale may."""
 
 
-class Bound(NamedTuple):
-    """A one-sided bound on a statistic."""
+class NotRunError(NotMeasuredError):
+    """An experiment that a claim reads has no tables at all."""
 
-    side: Literal["at least", "at most"]
-    value: float
+
+class Bound(NamedTuple):
+    """The values that a statistic may take, both ends included."""
+
+    low: float
+    high: float
 
     def met_by(self, low: float, high: float) -> bool:
-        """Whether the whole interval meets it; NaN does not."""
-        return low >= self.value if self.side == "at least" else high <= self.value
+        """Whether the whole interval lies within; NaN does not."""
+        return self.low <= low and high <= self.high
 
     def __str__(self) -> str:
-        return f"{self.side} {self.value:g}"
+        if self == ANY:
+            return "any value"
+        if np.isinf(self.high):
+            return f"at least {self.low:g}"
+        if np.isinf(self.low):
+            return f"at most {self.high:g}"
+        return f"between {self.low:g} and {self.high:g}"
 
 
 def at_least(value: float) -> Bound:
     """A lower bound."""
-    return Bound("at least", value)
+    return Bound(value, np.inf)
 
 
 def at_most(value: float) -> Bound:
     """An upper bound."""
-    return Bound("at most", value)
+    return Bound(-np.inf, value)
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A statement and what decides it.
-
-    ``values`` takes the tables to one row a seed, of any columns; ``statistic`` takes such rows, shape
-    (seeds, columns), to the number that ``quantity`` names. The claim is reproduced where the whole
-    interval meets ``threshold``, partly where it meets the weaker ``partly``, else not.
-    """
-
-    name: str
-    statement: str
-    source: str  # where it is made: the paper, or ours
-    quantity: str
-    values: Callable[[Results], pd.DataFrame]
-    statistic: Callable[[np.ndarray], float]
-    threshold: Bound
-    partly: Bound
-    figure: str
+def between(low: float, high: float) -> Bound:
+    """A bound on both sides."""
+    return Bound(low, high)
 
 
-class Judgement(NamedTuple):
-    """A claim's statistic with its interval, and the verdict."""
+ANY = Bound(-np.inf, np.inf)  # of a part that is shown and decides nothing
+
+
+class Estimate(NamedTuple):
+    """A statistic with its interval over the seeds."""
 
     value: float
     low: float
     high: float
     seeds: int
+    rows: pd.DataFrame = pd.DataFrame()  # the numbers by seed
+    resamples: np.ndarray = np.empty(0)  # the statistic over each resample of the seeds
+
+
+UNKNOWN = Estimate(np.nan, np.nan, np.nan, 0)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A statistic, named by ``quantity``, and its bounds: the part is reproduced where the whole interval
+    meets ``threshold``, partly where it meets the weaker ``partly``, else not."""
+
+    quantity: str
+    measure: Callable[[Results], Estimate]
+    threshold: Bound
+    partly: Bound
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement and what decides it."""
+
+    name: str
+    statement: str
+    source: str  # where it is made: the paper, or ours
+    parts: tuple[Part, ...]
+    figure: str
+
+
+class PartJudgement(NamedTuple):
+    """A part's estimate, and its verdict."""
+
+    estimate: Estimate
     verdict: str
 
 
+class Judgement(NamedTuple):
+    """A claim's verdict, and those of its parts in their order."""
+
+    verdict: str
+    parts: tuple[PartJudgement, ...]
+
+
 def judge(claim: Claim, results: Results) -> Judgement:
-    """Evaluate a claim on tables. A claim that they do not cover is "not measured"; one whose statistic is
-    NaN, since methods diverged, is not reproduced."""
+    """Evaluate a claim on tables. A part that they do not cover is "not measured", and "not run" where the
+    experiment has no tables; one whose statistic is NaN, since methods diverged, is not reproduced."""
+    parts = tuple(_judged(part, results) for part in claim.parts)
+    return Judgement(max((part.verdict for part in parts), key=VERDICTS.index), parts)
+
+
+def _judged(part: Part, results: Results) -> PartJudgement:
     try:
-        rows = claim.values(results).to_numpy(dtype=float)
+        estimate = part.measure(results)
+    except NotRunError:
+        return PartJudgement(UNKNOWN, "not run")
     except NotMeasuredError:
-        return Judgement(np.nan, np.nan, np.nan, 0, "not measured")
-    with np.errstate(invalid="ignore"):  # of runs that diverged, infinity less infinity
-        value = claim.statistic(rows)
-        low, high = bootstrap(rows, claim.statistic)
-    if claim.threshold.met_by(low, high):
-        verdict = "reproduced"
-    elif claim.partly.met_by(low, high):
-        verdict = "partly"
-    else:
-        verdict = "not reproduced"
-    return Judgement(value, low, high, len(rows), verdict)
+        return PartJudgement(UNKNOWN, "not measured")
+    return PartJudgement(estimate, verdict_on(part, estimate))
+
+
+def verdict_on(part: Part, estimate: Estimate) -> str:
+    """Which of the part's bounds the estimate's interval meets."""
+    if part.threshold.met_by(estimate.low, estimate.high):
+        return "reproduced"
+    if part.partly.met_by(estimate.low, estimate.high):
+        return "partly"
+    return "not reproduced"
+
+
+def single(
+    name: str,
+    statement: str,
+    source: str,
+    quantity: str,
+    values: Callable[[Results], pd.DataFrame],
+    statistic: Callable[[np.ndarray], float],
+    threshold: Bound,
+    partly: Bound,
+    figure: str,
+) -> Claim:
+    """A claim of one part with a percentile interval: ``values`` takes the tables to one row a seed, and
+    ``statistic`` takes such rows, shape (seeds, columns), to the number."""
+
+    def measure(results: Results) -> Estimate:
+        table = values(results)
+        rows = table.to_numpy(dtype=float)
+        with np.errstate(invalid="ignore"):  # of runs that diverged, infinity less infinity
+            value, drawn = statistic(rows), resampled(rows, statistic)
+        return Estimate(value, *interval(drawn), len(rows), table, drawn)
+
+    return Claim(name, statement, source, (Part(quantity, measure, threshold, partly),), figure)
 
 
 def bootstrap(rows: np.ndarray, statistic: Callable[[np.ndarray], float]) -> tuple[float, float]:
-    """Percentile interval of a statistic over resamples of the seeds (rows). Infinite values are
-    ordered like any others, so quantiles are not interpolated."""
+    """Percentile interval of a statistic over resamples of the seeds (rows)."""
+    return interval(resampled(rows, statistic))
+
+
+def resampled(rows: np.ndarray, statistic: Callable[[np.ndarray], float]) -> np.ndarray:
+    """A statistic over each of RESAMPLES resamples of the seeds (rows)."""
     rng = generator("claims bootstrap", 0)
     picks = rng.integers(0, len(rows), size=(RESAMPLES, len(rows)))
-    drawn = np.array([statistic(rows[pick]) for pick in picks])
+    return np.array([statistic(rows[pick]) for pick in picks])
+
+
+def interval(drawn: np.ndarray) -> tuple[float, float]:
+    """Percentile interval of resampled values. Infinite ones are ordered like any others, so quantiles
+    are not interpolated."""
     tail = (1 - COVERAGE) / 2
     low = np.quantile(drawn, tail, method="lower")
     return float(low), float(np.quantile(drawn, 1 - tail, method="higher"))

@@ -7,7 +7,7 @@ import pandas as pd
 
 from layerwise.claims.claim import Results
 from layerwise.claims.statistics import Values, by_seed, rows_of, selected, table_of
-from layerwise.selection import width
+from layerwise.results.selection import width
 
 
 def contraction_errors(results: Results) -> pd.DataFrame:
@@ -17,14 +17,15 @@ def contraction_errors(results: Results) -> pd.DataFrame:
     return by_seed(table.assign(error=error), "error", ["problem", "lr"])
 
 
-def one_row_a_step(runs: pd.DataFrame) -> pd.DataFrame:
-    """Of runs of one step, those of one step size: alignments do not depend on it."""
-    return runs.drop_duplicates(["problem", "method", "damping", "seed"])
+def after_one_step(results: Results, experiment: str) -> pd.DataFrame:
+    """An experiment's rows after one step, of one step size: alignments do not depend on it."""
+    table = rows_of(table_of(results, experiment, "runs"), step=1)
+    return table.drop_duplicates(["problem", "method", "damping", "seed"])
 
 
 def alignment_errors(results: Results) -> pd.DataFrame:
     """Measured less predicted alignment, for each problem, method and damping."""
-    table = one_row_a_step(table_of(results, "one_step_alignment", "runs"))
+    table = after_one_step(results, "one_step_alignment")
     error = table["alignment_direction"] - table["alignment_theory"]
     return by_seed(table.assign(error=error), "error", ["problem", "method", "damping"])
 
@@ -32,7 +33,7 @@ def alignment_errors(results: Results) -> pd.DataFrame:
 def isotropic_alignments(results: Results) -> pd.DataFrame:
     """With Σ_x = I: KFAC's alignment at the damping that the formula prefers, and SGD's; each the
     mean over links and spectra."""
-    table = rows_of(table_of(results, "one_step_alignment", "runs"), kappa_x=1)
+    table = rows_of(after_one_step(results, "one_step_alignment"), kappa_x=1)
     kfac = rows_of(table, method="kfac")
     best = kfac.groupby("damping")["alignment_theory"].mean().idxmax()
     pair = [rows_of(kfac, damping=best), rows_of(table, method="sgd")]
@@ -43,8 +44,8 @@ def spike_cosines(method: str) -> Values:
     """|cos| of the update with Σ_x β⋆, and with β⋆; each the mean over links."""
 
     def values(results: Results) -> pd.DataFrame:
-        table = rows_of(table_of(results, "spike", "runs"), method=method, index=0)
-        return table.groupby("seed")[["cosine_biased", "cosine_direction"]].mean()
+        table = rows_of(after_one_step(results, "spike"), method=method)
+        return table.groupby("seed")[["cosine_biased", "alignment"]].mean()
 
     return values
 
@@ -54,13 +55,13 @@ def one_step_alignments(*methods: str) -> Values:
     of each of ``methods``."""
 
     def values(results: Results) -> pd.DataFrame:
-        table = rows_of(table_of(results, "one_step_methods", "runs"), kappa_x=100)
+        table = rows_of(after_one_step(results, "one_step_methods"), kappa_x=100)
         columns = []
         for basis in sorted(table["basis"].unique()):
             here = rows_of(table, basis=basis)
             own = [rows_of(here, method="sgd"), rows_of(here, method="kfac", damping=0.1)]
             own += [rows_of(here, method=method) for method in methods]
-            columns += [one.groupby("seed")["alignment_direction"].mean() for one in own]
+            columns += [one.groupby("seed")["alignment_readout"].mean() for one in own]
         return pd.concat(columns, axis=1)
 
     return values
@@ -177,13 +178,13 @@ def largest_log_ratio(rows: np.ndarray) -> float:
 
 def small_readout_errors(results: Results) -> pd.DataFrame:
     """The update's alignment less the formula's, at readouts no larger than the mean-field scale."""
-    table = one_row_a_step(table_of(results, "readout_scale", "runs"))
+    table = after_one_step(results, "readout_scale")
     table = table[table["readout_scale"] <= table["width"] ** -0.5]
-    error = table["alignment_update"] - table["alignment_theory"]
+    error = table["alignment"] - table["alignment_theory"]
     return by_seed(table.assign(error=error), "error", ["problem", "method", "damping"])
 
 
 def large_readout_drop(results: Results) -> pd.DataFrame:
     """SGD's update at readout scale one: its alignment and the formula's, means over problems."""
-    table = rows_of(table_of(results, "readout_scale", "runs"), readout_scale=1.0, method="sgd")
-    return table.groupby("seed")[["alignment_theory", "alignment_update"]].mean()
+    table = rows_of(after_one_step(results, "readout_scale"), readout_scale=1.0, method="sgd")
+    return table.groupby("seed")[["alignment_theory", "alignment"]].mean()

@@ -3,7 +3,7 @@
 import numpy as np
 
 from layerwise.claims import measures
-from layerwise.claims.claim import Bound, Claim, at_least, at_most
+from layerwise.claims.claim import Bound, Claim, at_least, at_most, single
 from layerwise.claims.paper import flat
 from layerwise.claims.statistics import (
     along,
@@ -27,7 +27,7 @@ def _input_batch_norm(
     name: str, statement: str, basis: str, threshold: Bound, partly: Bound
 ) -> Claim:
     """Input batch-norm against plain SGD in one basis."""
-    return Claim(
+    return single(
         name=name,
         statement=statement,
         source=SOURCE,
@@ -60,7 +60,7 @@ OURS = (
         at_least(0.95),
         at_least(0.8),
     ),
-    Claim(
+    single(
         name="R2",
         statement="Rademacher inputs change little for any method",
         source="paper, appendix",
@@ -71,7 +71,7 @@ OURS = (
         partly=at_most(float(np.log(1.5))),
         figure="inputs",
     ),
-    Claim(
+    single(
         name="R3",
         statement="KFAC's floor falls as the square root of the batch size",
         source=SOURCE,
@@ -82,7 +82,7 @@ OURS = (
         partly=at_most(-0.25),
         figure="sample_size",
     ),
-    Claim(
+    single(
         name="R4 small",
         statement="Up to the mean-field scale the update's top singular vector follows the formulas",
         source="paper, Thm 3.9",
@@ -93,7 +93,7 @@ OURS = (
         partly=at_most(0.1),
         figure="readout_scale",
     ),
-    Claim(
+    single(
         name="R4 large",
         statement="With a readout of order one SGD aligns less than the formula says",
         source=SOURCE,
@@ -117,7 +117,7 @@ OURS = (
         for key, symbol in (("kappa_x", "κ_x"), ("kappa_f", "κ_F"))
     ),
     *(
-        Claim(
+        single(
             name=f"R6 {name}",
             statement=f"Trained on, {name}'s first layer aligns as KFAC's",
             source=SOURCE,

@@ -6,7 +6,7 @@ least 1/2.
 """
 
 from layerwise.claims import measures
-from layerwise.claims.claim import Claim, at_least, at_most
+from layerwise.claims.claim import Claim, at_least, at_most, single
 from layerwise.claims.statistics import (
     along,
     difference_of_means,
@@ -27,7 +27,7 @@ def grows(
 ) -> Claim:
     """Iterations grow with a condition number, the other being one."""
     other = {"kappa_x": "kappa_f", "kappa_f": "kappa_x"}[key]
-    return Claim(
+    return single(
         name=name,
         statement=statement,
         source=source,
@@ -45,7 +45,7 @@ def flat(
 ) -> Claim:
     """Iterations do not depend on a condition number, the other being one."""
     other = {"kappa_x": "kappa_f", "kappa_f": "kappa_x"}[key]
-    return Claim(
+    return single(
         name=name,
         statement=statement,
         source=source,
@@ -75,7 +75,7 @@ PAPER = (
     ),
     flat("C2 κ_x", "KFAC's rate does not depend on κ_x", LINEAR, "kfac", "kappa_x"),
     flat("C2 κ_F", "KFAC's rate does not depend on κ_F", LINEAR, "kfac", "kappa_f"),
-    Claim(
+    single(
         name="C2 rate",
         statement="Without noise KFAC contracts by 1 − η a step, whatever κ_x and κ_F",
         source=LINEAR,
@@ -88,7 +88,7 @@ PAPER = (
     ),
     grows("C3 AMGD", "AMGD's iterations grow with κ_x", LINEAR, "amgd", "kappa_x"),
     flat("C3 DFW", "Whitening the features' gradient removes it", LINEAR, "dfw", "kappa_x"),
-    Claim(
+    single(
         name="C4 theory",
         statement="After one step the alignments of SGD and KFAC follow the formulas",
         source="paper, Thm 3.9",
@@ -99,7 +99,7 @@ PAPER = (
         partly=at_most(0.1),
         figure="one_step_alignment",
     ),
-    Claim(
+    single(
         name="C4 SGD",
         statement="SGD's step is biased towards Σ_x β⋆",
         source="paper, Sec. 3.2",
@@ -110,7 +110,7 @@ PAPER = (
         partly=at_least(0.0),
         figure="spike",
     ),
-    Claim(
+    single(
         name="C4 KFAC",
         statement="KFAC's step is not biased towards Σ_x β⋆",
         source="paper, Sec. 3.2",
@@ -121,7 +121,7 @@ PAPER = (
         partly=at_most(0.0),
         figure="spike",
     ),
-    Claim(
+    single(
         name="C5 linear",
         statement="With κ_x = κ_F = 1 plain SGD is fine",
         source=ABSTRACT,
@@ -132,7 +132,7 @@ PAPER = (
         partly=at_most(100),
         figure=GRID,
     ),
-    Claim(
+    single(
         name="C5 single index",
         statement="With Σ_x = I one step of SGD aligns as well as KFAC's",
         source=ABSTRACT,
@@ -143,7 +143,7 @@ PAPER = (
         partly=at_most(0.05),
         figure="one_step_alignment",
     ),
-    Claim(
+    single(
         name="C6 helps",
         statement="Adam mitigates: at κ_x = 100 it needs fewer iterations than SGD",
         source=ABSTRACT,
@@ -155,7 +155,7 @@ PAPER = (
         figure=GRID,
     ),
     grows("C6 mildly", "Adam still slows down as κ_x grows", ABSTRACT, "adam", "kappa_x"),
-    Claim(
+    single(
         name="C6 basis",
         statement="Adam depends on the basis of Σ_x",
         source=NUMERICAL,
@@ -171,7 +171,7 @@ PAPER = (
         partly=at_least(1.05),
         figure="basis",
     ),
-    Claim(
+    single(
         name="C6 one step",
         statement="Adam's first step closes little of the gap in alignment between SGD and KFAC",
         source=NUMERICAL,
@@ -189,7 +189,7 @@ PAPER = (
         "bn_hidden_sgd",
         "kappa_x",
     ),
-    Claim(
+    single(
         name="C7 one step",
         statement="Batch-norm closes little of the gap in alignment between SGD and KFAC",
         source=NUMERICAL,
@@ -200,7 +200,7 @@ PAPER = (
         partly=at_most(0.75),
         figure="one_step_methods",
     ),
-    Claim(
+    single(
         name="C7 transfer",
         statement="Batch-norm may hurt transfer while it does not hurt training",
         source=NUMERICAL,
@@ -211,7 +211,7 @@ PAPER = (
         partly=at_least(1.0),
         figure="batch_norm",
     ),
-    Claim(
+    single(
         name="C8 rate",
         statement="Full Gauss–Newton is slower than KFAC, each at its best",
         source=NUMERICAL,
@@ -222,7 +222,7 @@ PAPER = (
         partly=at_least(1.1),
         figure=GRID,
     ),
-    Claim(
+    single(
         name="C8 stability",
         statement="Full Gauss–Newton is stable for fewer step sizes and dampings than KFAC",
         source=NUMERICAL,
@@ -233,7 +233,7 @@ PAPER = (
         partly=at_most(-0.02),
         figure="second_order",
     ),
-    Claim(
+    single(
         name="C9 transfer",
         statement="The better representation transfers: KFAC's transfer loss is below SGD's",
         source=NUMERICAL,
@@ -249,7 +249,7 @@ PAPER = (
         partly=at_least(1.1),
         figure="transfer",
     ),
-    Claim(
+    single(
         name="C9 order",
         statement="Methods rank by transfer loss as by subspace distance",
         source=NUMERICAL,
@@ -260,7 +260,7 @@ PAPER = (
         partly=at_least(0.5),
         figure="head_to_head",
     ),
-    Claim(
+    single(
         name="C9 alignment",
         statement="Trained on, KFAC's first layer aligns better than SGD's",
         source="paper, Fig. 3",
@@ -271,7 +271,7 @@ PAPER = (
         partly=at_least(0.0),
         figure="single_index_learning",
     ),
-    Claim(
+    single(
         name="C9 test error",
         statement="Trained on, a readout on KFAC's features has a smaller test error than on SGD's",
         source="paper, Fig. 3",
@@ -282,7 +282,7 @@ PAPER = (
         partly=at_least(1.0),
         figure="single_index_learning",
     ),
-    Claim(
+    single(
         name="C10",
         statement="KFAC tolerates a wider range of step sizes than SGD",
         source=NUMERICAL,

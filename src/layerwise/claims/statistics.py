@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from layerwise.claims.claim import NotMeasuredError, Results
-from layerwise.selection import chosen_runs
+from layerwise.claims.claim import NotMeasuredError, NotRunError, Results
+from layerwise.results.selection import chosen_runs
 
 Values = Callable[[Results], pd.DataFrame]
 
@@ -21,7 +21,10 @@ def rows_of(table: pd.DataFrame, **where: object) -> pd.DataFrame:
 
 
 def table_of(results: Results, experiment: str, name: str) -> pd.DataFrame:
-    """A reduced table of an experiment. Raises NotMeasuredError where it was not run."""
+    """A reduced table of an experiment. Raises NotRunError where that has none, NotMeasuredError where it
+    has others."""
+    if experiment not in results:
+        raise NotRunError(f"no tables of {experiment}")
     try:
         return results[experiment][name]
     except KeyError:

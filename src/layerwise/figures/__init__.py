@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from layerwise.figures.style import RC
-from layerwise.files import atomic_path
-from layerwise.records import write_table
+from layerwise.results.files import atomic_path
+from layerwise.results.tables import write_table
 
 
 def render(name: str, tables: dict[str, pd.DataFrame], labels: dict[str, str], out: Path) -> None:

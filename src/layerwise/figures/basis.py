@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from layerwise.figures import panels, style
 
+READS = {"traces": ["kappa_x", "kappa_f", "basis", "subspace_distance"]}
 TITLES = {"axis": r"$\Sigma_x$ along the axes", "rotated": r"$\Sigma_x$ rotated"}
 
 

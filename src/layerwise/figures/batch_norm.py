@@ -6,6 +6,16 @@ from matplotlib.figure import Figure
 
 from layerwise.figures import panels, style
 
+READS = {
+    "traces": [
+        "kappa_x",
+        "kappa_f",
+        "transfer_kappa_x",
+        "train_loss",
+        "excess_loss",
+        "transfer_loss",
+    ]
+}
 # Column: metric, and whether the transfer task has another covariance.
 COLUMNS = {
     "training loss": ("train_loss", False),

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from layerwise.figures import style
 
+READS: dict[str, list[str]] = {"engines": [], "scaling": []}
 ENGINES = {
     ("plain, batched over seeds", "float32"): style.GREY,
     ("batches", "float32"): style.SKY,

@@ -7,9 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from layerwise.figures import style
-from layerwise.selection import VARIANT, bands, chosen_runs
+from layerwise.results.selection import VARIANT, bands, chosen_runs
 from layerwise.theory import contraction
 
+READS = {"summary": ["kappa_x", "kappa_f", "steps_to_target"], "selection": ["lr_at_edge"]}
 BY = ["problem", "kappa_x", "kappa_f", *VARIANT]
 
 

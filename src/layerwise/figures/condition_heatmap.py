@@ -11,6 +11,8 @@ from matplotlib.image import AxesImage
 from layerwise.figures import style
 from layerwise.figures.condition_grid import iterations
 
+READS = {"summary": ["kappa_x", "kappa_f", "steps_to_target"], "selection": ["lr_at_edge"]}
+EXPERIMENT = "condition_grid"
 COLUMNS = 4
 
 

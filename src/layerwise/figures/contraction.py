@@ -7,9 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from layerwise.figures import style
-from layerwise.selection import bands
+from layerwise.results.selection import bands
 from layerwise.theory import contraction
 
+READS = {"summary": ["kappa_x", "kappa_f", "contraction", "head_sigma_min"]}
 BY = ["problem", "kappa_x", "kappa_f", "method", "lr", "damping"]
 MARKERS = "osD^vPX*<>"
 

@@ -6,6 +6,9 @@ from matplotlib.figure import Figure
 
 from layerwise.figures import panels, style
 
+READS = {
+    "traces": ["regime", "kappa_x", "kappa_f", "train_loss", "subspace_distance", "transfer_loss"]
+}
 METRICS = {
     "train_loss": "training loss",
     "subspace_distance": "subspace distance",

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from layerwise.figures import panels, style
 
+READS = {"traces": ["kappa_x", "kappa_f", "inputs", "subspace_distance", "transfer_loss"]}
 METRICS = {"subspace_distance": "subspace distance", "transfer_loss": "transfer loss"}
 
 

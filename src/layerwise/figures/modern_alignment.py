@@ -5,8 +5,9 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from layerwise.figures import panels, style
-from layerwise.selection import bands, chosen_runs
+from layerwise.results.selection import bands, chosen_runs
 
+READS = {"summary": ["kappa_x", "alignment", "test_error"], "selection": []}
 METRICS = {"alignment": "alignment", "test_error": "test error"}
 BY = ["problem", "kappa_x", "method", "damping", "lr"]
 

@@ -2,4 +2,5 @@
 
 from layerwise.figures.condition_grid import draw
 
+READS = {"summary": ["kappa_x", "kappa_f", "steps_to_target"], "selection": ["lr_at_edge"]}
 __all__ = ["draw"]

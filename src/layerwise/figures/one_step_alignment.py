@@ -8,10 +8,16 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from layerwise.covariance import spectrum
+from layerwise.data.covariance import spectrum
 from layerwise.figures import style
 from layerwise.theory.alignment import optimal_damping, predicted_alignment
 
+READS = {
+    "runs": [
+        "along", "link", "spectrum", "kappa_x", "aspect_ratio", "d", "noise", "alignment",
+        "alignment_direction", "alignment_theory",
+    ]
+}  # fmt: skip
 # KFAC's damping values in the panels against kappa_x and gamma, with the shade of each.
 SHADES = {0.01: style.BLUE, 1.0: style.SKY}
 POINTS = 60
@@ -50,9 +56,8 @@ def _means(runs: pd.DataFrame) -> pd.DataFrame:
         "along", "problem", "method", "damping", "link", "spectrum", "kappa_x", "aspect_ratio", "d",
         "noise", "alignment_theory",
     ]  # fmt: skip
-    measured = runs.groupby(by, sort=False, dropna=False)[
-        ["alignment_direction", "alignment_update"]
-    ]
+    after = runs[runs["step"] == 1]
+    measured = after.groupby(by, sort=False, dropna=False)[["alignment_direction", "alignment"]]
     means = measured.mean().join(measured.sem().add_suffix("_error"))
     return means.reset_index()
 
@@ -122,6 +127,6 @@ def _points(axes: Axes, table: pd.DataFrame, along: str, colour: str, name: str)
         marker="o", color=colour, label=name, elinewidth=0.7,
     )  # fmt: skip
     axes.plot(
-        table[along], table["alignment_update"], ls="", marker="x", color=colour, ms=5,
+        table[along], table["alignment"], ls="", marker="x", color=colour, ms=5,
         label=f"{name}, update's singular vector",
     )  # fmt: skip

@@ -7,13 +7,18 @@ from matplotlib.figure import Figure
 
 from layerwise.figures import style
 
-METRICS = {"alignment_direction": "alignment", "test_error": "test error"}
+READS = {"runs": ["basis", "kappa_x", "alignment_readout", "test_error", "test_error_linear"]}
+METRICS = {"alignment_readout": "alignment", "test_error": "test error"}
 BASELINES = {"test_error_random_features": "random features", "test_error_linear": "best linear"}
 BY = ["problem", "basis", "kappa_x", "method", "damping", "lr"]
 
 
 def _best(runs: pd.DataFrame) -> pd.DataFrame:
-    """Means and standard errors over seeds of the variant with the smallest mean test error."""
+    """Means and standard errors over seeds of the variant with the smallest mean test error after the
+    step; before it, the features are random."""
+    before = runs[runs["step"] == 0].set_index([*BY, "seed"])["test_error"]
+    after = runs[runs["step"] == 1].set_index([*BY, "seed"])
+    runs = after.assign(test_error_random_features=before).reset_index()
     groups = runs.groupby(BY, sort=False)
     means = (
         groups[[*METRICS, *BASELINES]].mean().join(groups[[*METRICS]].sem().add_suffix("_error"))

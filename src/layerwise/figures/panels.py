@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from layerwise.figures import style
-from layerwise.selection import bands
+from layerwise.results.selection import bands
 
 TRACE = ["problem", "kappa_x", "kappa_f", "method", "lr", "damping", "step"]
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from layerwise.figures import style
 
+READS = {"runs": ["kappa_x", "readout_scale", "width", "alignment", "alignment_theory"]}
 # KFAC's damping values, each with its shade; SGD has none.
 SHADES = {0.01: style.BLUE, 0.1: style.SKY, 1.0: style.GREEN}
 BY = ["problem", "kappa_x", "readout_scale", "width", "method", "damping", "alignment_theory"]
@@ -16,7 +17,8 @@ BY = ["problem", "kappa_x", "readout_scale", "width", "method", "damping", "alig
 
 def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
     """A panel for each condition number; the theory is a level."""
-    measured = tables["runs"].groupby(BY, sort=False)["alignment_update"]
+    after = tables["runs"][tables["runs"]["step"] == 1]
+    measured = after.groupby(BY, sort=False)["alignment"]
     drawn = measured.agg(["mean", "sem"]).reset_index()
     kappas = drawn["kappa_x"].unique()
     figure, grid = plt.subplots(

@@ -6,8 +6,13 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from layerwise.figures import panels, style
-from layerwise.selection import VARIANT, bands, chosen_runs
+from layerwise.results.selection import VARIANT, bands, chosen_runs
 
+READS = {
+    "summary": ["kappa_x", "kappa_f", "batch_size", "subspace_distance", "steps_to_target"],
+    "selection": [],
+}
+METHODS = ["kfac"]
 BY = ["problem", "kappa_x", "kappa_f", "batch_size", *VARIANT]
 
 

@@ -9,8 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from layerwise.figures import panels, style
-from layerwise.selection import VARIANT, bands, chosen_runs
+from layerwise.results.selection import VARIANT, bands, chosen_runs
 
+READS = {
+    "summary": ["kappa_x", "kappa_f", "batch_size", "subspace_distance", "steps_to_target"],
+    "selection": [],
+}
+VARIED = ["damping"]
 BY = ["problem", "batch_size", "kappa_x", "kappa_f", *VARIANT]
 
 

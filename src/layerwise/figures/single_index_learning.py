@@ -5,8 +5,9 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from layerwise.figures import panels, style
-from layerwise.selection import bands
+from layerwise.results.selection import bands
 
+READS = {"traces": ["along", "kappa_x", "aspect_ratio", "alignment", "test_error"]}
 METRICS = {"alignment": "alignment", "test_error": "test error"}
 AXES = {"kappa_x": r"$\kappa_x$", "samples_ratio": "$n/d$", "step": "step"}
 BY = ["along", "problem", "kappa_x", "samples_ratio", "step", "method", "damping", "lr"]

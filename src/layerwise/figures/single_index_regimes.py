@@ -5,8 +5,9 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from layerwise.figures import panels, style
-from layerwise.selection import bands
+from layerwise.results.selection import bands
 
+READS = {"traces": ["layers", "samples", "alignment", "test_error"]}
 METRICS = {"alignment": "alignment", "test_error": "test error"}
 BY = ["problem", "layers", "samples", "step", "method", "damping", "lr"]
 LAYERS = {"first": "first layer", "both": "both layers"}

@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from layerwise.figures import panels, style
-from layerwise.selection import VARIANT, around_best, bands, width
+from layerwise.results.selection import VARIANT, around_best, bands, width
 
+READS = {"summary": ["regime", "kappa_x", "kappa_f", "subspace_distance"]}
 FACTOR = 2.0
 # A method whose best median is above this has not learnt the subspace: its width says nothing.
 LEARNT = 0.5

@@ -6,6 +6,8 @@ from matplotlib.figure import Figure
 
 from layerwise.figures import style
 
+READS: dict[str, list[str]] = {"second_order": []}
+
 
 def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
     """Medians on one thread, with quartiles over rounds, against d_x."""

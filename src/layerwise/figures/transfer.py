@@ -6,7 +6,14 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from layerwise.figures import panels, style
-from layerwise.selection import VARIANT, bands, chosen_runs
+from layerwise.results.selection import VARIANT, bands, chosen_runs
+
+READS = {
+    "summary": [
+        "kappa_x", "kappa_f", "noise", "d_y", "rank", "n_transfer", "transfer_loss",
+    ],
+    "selection": [],
+}  # fmt: skip
 
 
 def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:

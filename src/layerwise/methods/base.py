@@ -1,87 +1,144 @@
-"""What an update rule is, and how a method is put together from a rule and a network."""
+"""What an update rule is: it moves weights by what a network shows of itself, and knows no network."""
 
-import importlib
-from collections.abc import Sequence
-from typing import Any, Protocol
+import importlib.util
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from layerwise.moments import Moments
-from layerwise.networks import NETWORKS, Network, Predictor, Weights
-from layerwise.problem import Population
-from layerwise.settings import MethodSettings
+from layerwise.networks.base import Layers, Need, View
+from layerwise.settings.method import MethodSettings
+
+# What a rule's step is in proportion to: the gradient; the gradient divided by second moments of the
+# inputs; a step that solves for all weights at once; nothing but lr, whatever the gradient's size.
+Scale = Literal["gradient", "natural", "joint", "own"]
 
 
-class Grid:
+class Steps(NamedTuple):
     """The variants trained side by side: every damping value with every step size, in that order.
 
-    lr and damping have shape (V, 1, 1), to broadcast against weights (S, V, rows, columns), where
-    V = len(dampings) * len(lrs).
+    ``lr`` has a tensor for each layer, shape (V, 1, 1) or (S, V, 1, 1), in the network's units;
+    ``damping`` (D, 1, 1) has a value for each V / D successive variants.
     """
 
-    def __init__(self, settings: MethodSettings, dtype: torch.dtype, device: str) -> None:
-        self.dampings = torch.tensor(settings.damping or [0.0], dtype=dtype, device=device)
-        lrs = torch.tensor(settings.lr, dtype=dtype, device=device)
-        self.lr = lrs.repeat(len(self.dampings))[:, None, None]
-        self.damping = self.dampings.repeat_interleave(len(lrs))[:, None, None]
+    lr: Layers
+    damping: Tensor
 
-    def __len__(self) -> int:
-        return len(self.lr)
+    @property
+    def variants(self) -> int:
+        """V."""
+        return self.lr[0].shape[-3]
 
 
-class Rule(Protocol):
+def steps_of(
+    lr: Sequence[float], damping: Sequence[float], units: Sequence[Tensor | float], like: Tensor
+) -> Steps:
+    """The variants of two grids; no damping counts as the value 0. ``units``, one for each layer, are
+    what a step size of 1 means there: a number or (S, 1, 1, 1)."""
+    dampings = like.new_tensor(damping or [0.0])
+    each = like.new_tensor(lr).repeat(len(dampings))[:, None, None]
+    return Steps(tuple(each * unit for unit in units), dampings[:, None, None])
+
+
+class Update(Protocol):
     """One step of an optimiser on weights batched over S seeds and V variants.
 
-    A rule is made with the grid and the options of its config file. ``batches_per_step`` says how
-    many independent batches a step uses. ``start`` returns the rule's memory (None if it has none);
-    ``step`` returns new weights and new memory and changes neither argument. Runs must not mix:
-    whatever happens in one (seed, variant), the others stay bitwise the same. A step that cannot be
-    taken is returned as NaN, and the loop records the run as diverged.
+    ``start`` returns its memory (None if it has none); ``step`` returns new weights and new memory and
+    changes neither argument. Runs must not mix: whatever happens in one (seed, variant), the others stay
+    bitwise the same. A step that cannot be taken is returned as NaN, and the loop records the run as
+    diverged. At the start the weights may be (S, 1, …), shared by a seed's variants; the new ones are
+    (S, V, …).
     """
 
-    batches_per_step: int
-
-    def start(self, weights: Weights) -> Any:
+    def start(self, weights: Layers) -> Any:
         """The memory before the first step."""
 
-    def step(
-        self, weights: Weights, batches: Sequence[Moments], memory: Any, network: Network
-    ) -> tuple[Weights, Any]:
-        """Weights and memory after one step on prepared batches."""
+    def step(self, views: Sequence[View], memory: Any) -> tuple[Layers, Any]:
+        """Weights and memory after one step from the first view's weights, a view for each batch."""
 
 
-def load_rule(settings: MethodSettings, grid: Grid) -> Rule:
-    """The rule that ``settings.rule`` names, as module.Class within this package."""
-    module, name = settings.rule.split(".")
-    rule: Rule = getattr(importlib.import_module(f"layerwise.methods.{module}"), name)(
-        grid, **settings.options
-    )
+class Rule(Update, Protocol):
+    """An update that a configuration names: made with its steps and the options of its method's file.
+    The class attributes are literals, which plans read from the source."""
+
+    needs: ClassVar[frozenset[Need]]
+    batches: ClassVar[int]  # independent batches that a step uses
+    scale: ClassVar[Scale]
+    takes_damping: ClassVar[bool]
+    # Options that need more of a network where they are set, neither null nor false.
+    option_needs: ClassVar[Mapping[str, Need]]
+    # Those of them for which null stands for whether the network offers it.
+    where_offered: ClassVar[frozenset[str]]
+
+
+class OfGradients:
+    """Base of the rules that look at nothing but each layer's gradient: :meth:`directions` says which
+    way, and every layer moves by minus its lr times that."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"gradients"})
+    batches: ClassVar[int] = 1
+    scale: ClassVar[Scale] = "gradient"
+    takes_damping: ClassVar[bool] = False
+    option_needs: ClassVar[Mapping[str, Need]] = {}
+    where_offered: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, steps: Steps) -> None:
+        self.steps = steps
+
+    def start(self, weights: Layers) -> Any:
+        """No memory, unless a rule says otherwise."""
+        return None
+
+    def step(self, views: Sequence[View], memory: Any) -> tuple[Layers, Any]:
+        """As :class:`Update`."""
+        (view,) = views
+        directions, memory = self.directions(view.gradients, memory)
+        return descended(view.weights, self.steps.lr, directions), memory
+
+    def directions(self, gradients: Layers, memory: Any) -> tuple[Layers, Any]:
+        """What to subtract, in units of lr, for gradients (S, V, out, in), and the new memory."""
+        raise NotImplementedError
+
+
+def descended(weights: Layers, lr: Layers, directions: Layers) -> Layers:
+    """Every layer less lr times its direction."""
+    each = zip(weights, lr, directions, strict=True)
+    return tuple(torch.addcmul(weight, step, way, value=-1) for weight, step, way in each)
+
+
+def load_rule(method: MethodSettings, steps: Steps) -> Rule:
+    """The rule that ``method.rule`` names."""
+    make: Any = rule_class(method)
+    rule: Rule = make(steps, **method.options)
     return rule
 
 
-class Method:
-    """A rule training a network, with the state that both keep."""
+def rule_class(method: MethodSettings) -> type[Rule]:
+    """Its class: of a file of this package, of a file of the user's, or of an installed package."""
+    module, _, name = method.rule.rpartition(".")
+    if method.rule_file is None:
+        found = importlib.import_module(f"layerwise.methods.{module}")
+    elif "." in module:
+        found = importlib.import_module(module)
+    else:
+        found = _from_file(module, Path(method.rule_file))
+    rule: type[Rule] = getattr(found, name)
+    return rule
 
-    def __init__(
-        self, settings: MethodSettings, grid: Grid, population: Population, weights: Weights
-    ) -> None:
-        self.network: Network = NETWORKS[settings.network](population)
-        self.rule = load_rule(settings, grid)
-        self.batches_per_step = self.rule.batches_per_step
-        self._memory = self.rule.start(weights)
 
-    def step(self, weights: Weights, batches: Sequence[Moments]) -> Weights:
-        """One step from ``weights`` on raw (unprepared) batches."""
-        self.network.observe(weights, batches[0])
-        prepared = [self.network.prepare(batch) for batch in batches]
-        weights, self._memory = self.rule.step(weights, prepared, self._memory, self.network)
-        return weights
-
-    def loss(self, weights: Weights, batch: Moments) -> Tensor:
-        """Training loss on a batch, shape (S, V)."""
-        return self.network.gradients(weights, self.network.prepare(batch)).loss
-
-    def predictor(self, weights: Weights) -> Predictor:
-        """The network as evaluated."""
-        return self.network.predictor(weights)
+@cache
+def _from_file(module: str, path: Path) -> ModuleType:
+    """The module of a file of the user's, which may import those beside it."""
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    spec = importlib.util.spec_from_file_location(module, path)
+    assert spec is not None and spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(module, found)
+    spec.loader.exec_module(found)
+    return found

@@ -1,33 +1,43 @@
 """Alternating descent with a least-squares head: DFW whitens the features' gradient, AMGD does not."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
-from layerwise.linalg import orthonormal_rows
-from layerwise.methods.base import Grid
-from layerwise.methods.kfac import precondition_inputs
-from layerwise.moments import Moments
-from layerwise.networks import Network, Weights, least_squares_head, linear_gradients
+import torch
+
+from layerwise.methods.base import Scale, Steps
+from layerwise.networks.base import Layers, Need, View
+from layerwise.networks.linalg import orthonormal_rows
 
 
 class DFW:
     """De-biased feature whitening (Zhang et al. 2023): Eq. 5 with P_G = I and eta_F = 1, features
-    re-orthonormalised, head and features fitted on independent batches."""
+    re-orthonormalised, head and features fitted on independent batches.
 
-    batches_per_step = 2
+    That (A G, F A^-1) is the same function, which makes orthonormal features no restriction, holds for
+    linear hidden layers alone.
+    """
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"gradients", "inputs", "refit", "linear"})
+    batches: ClassVar[int] = 2
+    scale: ClassVar[Scale] = "natural"
+    takes_damping: ClassVar[bool] = True
+    option_needs: ClassVar[Mapping[str, Need]] = {}
+    where_offered: ClassVar[frozenset[str]] = frozenset()
+
     whiten = True
 
-    def __init__(self, grid: Grid) -> None:
-        self._grid = grid
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
 
-    def start(self, weights: Weights) -> None:
+    def start(self, weights: Layers) -> None:
         return None
 
-    def step(
-        self, weights: Weights, batches: Sequence[Moments], memory: None, network: Network
-    ) -> tuple[Weights, None]:
-        moments, head_moments = batches
-        direction = linear_gradients(weights, moments).features
+    def step(self, views: Sequence[View], memory: None) -> tuple[Layers, None]:
+        first, second = views
+        direction = first.gradient(0).expand(-1, self._steps.variants, -1, -1)
         if self.whiten:
-            direction = precondition_inputs(direction, moments.xx, self._grid.dampings)
-        features = orthonormal_rows(weights.features - self._grid.lr * direction)
-        return Weights(features, least_squares_head(features, head_moments)), None
+            direction = first.inputs(0).solve(direction, self._steps.damping)
+        moved = torch.addcmul(first.weights[0], self._steps.lr[0], direction, value=-1)
+        features = orthonormal_rows(moved)
+        return (features, second.at((features, *first.weights[1:])).refitted()), None

@@ -1,94 +1,93 @@
 """The layer-wise preconditioner of Eq. 5: a Kronecker factor on each side of a layer's gradient.
 
-    G+ = G - lr P_G^-1 grad_G (Q_G + damping I)^-1        Q_G = Sigma_x hat
-    F+ = F - lr_head grad_F(F, G+) Q_F^-1                 Q_F = E z z^T on the same batch, z = G+ x
+    G+ = G - lr P_G^-1 grad_G (Q_G + damping I)^-1        Q_G = E x x^T on the batch
+    F+ = F - lr_head grad_F(F, G+) Q_F^-1                 Q_F = E z z^T on the same batch, z = sigma(G+ x)
 
-The functions are the equation's parts; KFAC is their composition.
+Layers move one after the other, each at the new values of those before it, whatever their number.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from layerwise.linalg import cholesky, solve_factored_right, solve_spd_left, times_seed_matrix
-from layerwise.methods.base import Grid
-from layerwise.moments import Moments
-from layerwise.networks import Network, Weights, least_squares_head, linear_gradients
+from layerwise.methods.base import Scale, Steps
+from layerwise.networks.base import Factor, Layers, Need, View
+from layerwise.networks.factors import for_variants
 
 
-def precondition_inputs(gradient: Tensor, xx: Tensor, dampings: Tensor) -> Tensor:
-    """gradient (Q_G + damping I)^-1, with one factorisation for each seed and damping value.
+class Averages(NamedTuple):
+    """Q_l of each layer but the readout, averaged over batches: exponential averages from zero (None
+    before the first step), and the number of steps."""
 
-    gradient (S, V, k, d_x), where V runs over dampings (D,) first and step sizes second;
-    xx (S, d_x, d_x) is the batch's second moment Q_G.
-    """
-    s, v, k, d = gradient.shape
-    identity = torch.eye(d, dtype=xx.dtype, device=xx.device)
-    factor = cholesky(xx[:, None] + dampings[:, None, None] * identity)  # (S, D, d, d)
-    rows = gradient.reshape(s, len(dampings), -1, d)
-    return solve_factored_right(rows, factor).reshape(s, v, k, d)
-
-
-def output_preconditioned_gradient(weights: Weights, moments: Moments) -> Tensor:
-    """P_G^-1 grad_G with P_G = F^T F, shape (S, V, k, d_x).
-
-    Since grad_G = F^T (F G Sigma - E[y x^T]), it is G Sigma less the least-squares fit of F to
-    E[y x^T]; a product with P_G and a solve of as many columns as x has are never formed.
-    """
-    features, head = weights
-    fit = solve_spd_left(head.mT @ head, head.mT)  # (F^T F)^-1 F^T
-    return times_seed_matrix(features, moments.xx) - times_seed_matrix(fit, moments.yx)
-
-
-class Average(NamedTuple):
-    """Q_G averaged over batches: its exponential average from zero, (S, d_x, d_x), and their count."""
-
-    xx: Tensor
+    matrices: tuple[Tensor | None, ...]
     steps: int
 
 
 class KFAC:
-    """Eq. 5 with P_G = F^T F (``precondition_outputs``) or P_G = I.
+    """Eq. 5 with P_l the Gauss-Newton factor of the layer's outputs (``precondition_outputs``: F^T F for
+    the linear network) or P_l = I. None is true where the network offers P_l.
 
-    ``lr_head`` is eta_F; None makes it equal to lr, eta_G. At eta_F = 1 the head is the
-    least-squares fit on the batch. With ``factor_decay`` beta, Q_G is the exponential average
-    beta Q_G + (1 - beta) Sigma_x hat, divided by 1 - beta^t at step t as in Adam; 0 is the batch alone.
+    ``lr_head`` is eta_F; None makes it equal to lr. At eta_F = 1 the linear network's readout is the
+    least-squares fit on the batch. With ``factor_decay`` beta, Q_l is the exponential average
+    beta Q_l + (1 - beta) E a a^T, divided by 1 - beta^t at step t as in Adam; 0 is the batch alone. The
+    readout's Q_F is of the batch alone, and undamped as in Eq. 5 where the network says that it is
+    definite; elsewhere its damping is relative to its mean diagonal entry, since z grows with G.
     """
 
-    batches_per_step = 1
+    needs: ClassVar[frozenset[Need]] = frozenset({"gradients", "inputs"})
+    batches: ClassVar[int] = 1
+    scale: ClassVar[Scale] = "natural"
+    takes_damping: ClassVar[bool] = True
+    option_needs: ClassVar[Mapping[str, Need]] = {
+        "precondition_outputs": "outputs",
+        "lr_head": "readout",
+    }
+    where_offered: ClassVar[frozenset[str]] = frozenset({"precondition_outputs"})
 
     def __init__(
         self,
-        grid: Grid,
+        steps: Steps,
         precondition_outputs: bool,
         lr_head: float | None,
         factor_decay: float = 0.0,
     ) -> None:
-        self._grid = grid
-        self._lr_head = grid.lr if lr_head is None else lr_head
+        self._steps, self._lr_head = steps, lr_head
         self._precondition_outputs = precondition_outputs
         self._decay = factor_decay
 
-    def start(self, weights: Weights) -> Average:
-        s, _, _, d = weights.features.shape
-        return Average(weights.features.new_zeros(s, d, d), 0)
+    def start(self, weights: Layers) -> Averages:
+        return Averages(tuple(None for _ in weights), 0)
 
-    def step(
-        self, weights: Weights, batches: Sequence[Moments], memory: Average, network: Network
-    ) -> tuple[Weights, Average]:
-        (moments,) = batches
-        memory = Average(torch.lerp(memory.xx, moments.xx, 1 - self._decay), memory.steps + 1)
-        factor = memory.xx / (1 - self._decay**memory.steps)  # Q_G
-        direction = (
-            output_preconditioned_gradient(weights, moments)
-            if self._precondition_outputs
-            else linear_gradients(weights, moments).features
-        )
-        direction = precondition_inputs(direction, factor, self._grid.dampings)
-        features = weights.features - self._grid.lr * direction
-        # F - lr_head (F zz - y z^T) zz^-1, written as the average that it is.
-        fitted = least_squares_head(features, moments)
-        head = weights.head + self._lr_head * (fitted - weights.head)
-        return Weights(features, head), memory
+    def step(self, views: Sequence[View], memory: Averages) -> tuple[Layers, Averages]:
+        (view,) = views
+        matrices = list(memory.matrices)
+        count = len(view.weights)
+        for layer in range(count):
+            lr, damping, factor = self._steps.lr[layer], self._steps.damping, view.inputs(layer)
+            if layer == count - 1 and count > 1:
+                damping = _readout_damping(factor, damping)
+                lr = lr if self._lr_head is None else torch.full_like(lr, self._lr_head)
+            elif self._decay:
+                average = self._averaged(matrices[layer], factor.matrix)
+                factor = factor.with_matrix(average / (1 - self._decay ** (memory.steps + 1)))
+                matrices[layer] = average
+            gradient = view.natural(layer) if self._precondition_outputs else view.gradient(layer)
+            rows = gradient.expand(-1, self._steps.variants, -1, -1)
+            moved = torch.addcmul(view.weights[layer], lr, factor.solve(rows, damping), value=-1)
+            if layer < count - 1:
+                view = view.at((*view.weights[:layer], moved, *view.weights[layer + 1 :]))
+        return (*view.weights[:-1], moved), Averages(tuple(matrices), memory.steps + 1)
+
+    def _averaged(self, average: Tensor | None, matrix: Tensor) -> Tensor:
+        start = torch.zeros_like(matrix) if average is None else average
+        return torch.lerp(start, matrix, 1 - self._decay)
+
+
+def _readout_damping(factor: Factor, damping: Tensor) -> Tensor:
+    """None where Q_F is definite, else in units of its mean diagonal entry, (S, V, 1, 1)."""
+    if factor.definite:
+        return torch.zeros_like(damping[:1])
+    mean = factor.matrix.diagonal(dim1=-2, dim2=-1).mean(dim=-1)[..., None, None]
+    return for_variants(damping, mean.shape[1]) * mean

@@ -1,29 +1,12 @@
-"""Stochastic gradient descent on both layers at once."""
+"""Stochastic gradient descent on all layers at once."""
 
-from collections.abc import Sequence
-
-from layerwise.methods.base import Grid
-from layerwise.moments import Moments
-from layerwise.networks import Network, Weights
+from layerwise.methods.base import OfGradients
+from layerwise.networks.base import Layers
 
 
-class SGD:
+class SGD(OfGradients):
     """W <- W - lr * gradient, as torch.optim.SGD."""
 
-    batches_per_step = 1
-
-    def __init__(self, grid: Grid) -> None:
-        self._lr = grid.lr
-
-    def start(self, weights: Weights) -> None:
-        return None
-
-    def step(
-        self, weights: Weights, batches: Sequence[Moments], memory: None, network: Network
-    ) -> tuple[Weights, None]:
-        gradients = network.gradients(weights, batches[0])
-        stepped = Weights(
-            weights.features - self._lr * gradients.features,
-            weights.head - self._lr * gradients.head,
-        )
-        return stepped, None
+    def directions(self, gradients: Layers, memory: None) -> tuple[Layers, None]:
+        """The gradients themselves."""
+        return gradients, None

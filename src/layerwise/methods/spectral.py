@@ -6,14 +6,13 @@ the thin singular value decomposition and |grad|_* = sum of s the nuclear norm (
 Muon does, up to its momentum and its approximate U V^T.
 """
 
-from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from layerwise.methods.base import Grid
-from layerwise.moments import Moments
-from layerwise.networks import Network, Weights
+from layerwise.methods.base import OfGradients, Scale
+from layerwise.networks.base import Layers
 
 
 def spectral_direction(gradient: Tensor) -> Tensor:
@@ -37,23 +36,11 @@ def spectral_direction(gradient: Tensor) -> Tensor:
     return polar if gradient.shape[-2] >= gradient.shape[-1] else polar.mT
 
 
-class SpectralDescent:
-    """W <- W - lr * |grad|_* U V^T for both layers at once."""
+class SpectralDescent(OfGradients):
+    """W <- W - lr * |grad|_* U V^T for all layers at once."""
 
-    batches_per_step = 1
+    scale: ClassVar[Scale] = "own"
 
-    def __init__(self, grid: Grid) -> None:
-        self._lr = grid.lr
-
-    def start(self, weights: Weights) -> None:
-        return None
-
-    def step(
-        self, weights: Weights, batches: Sequence[Moments], memory: None, network: Network
-    ) -> tuple[Weights, None]:
-        gradients = network.gradients(weights, batches[0])
-        stepped = Weights(
-            weights.features - self._lr * spectral_direction(gradients.features),
-            weights.head - self._lr * spectral_direction(gradients.head),
-        )
-        return stepped, None
+    def directions(self, gradients: Layers, memory: None) -> tuple[Layers, None]:
+        """|grad|_* U V^T, layer by layer."""
+        return tuple(spectral_direction(gradient) for gradient in gradients), None

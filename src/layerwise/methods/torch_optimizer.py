@@ -3,27 +3,26 @@
 import importlib
 import inspect
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from layerwise.methods.base import Grid
-from layerwise.moments import Moments
-from layerwise.networks import Network, Weights
-from layerwise.validation import ConfigError, nearest
+from layerwise.methods.base import OfGradients, Scale, Steps
+from layerwise.networks.base import Layers, View
+from layerwise.settings.validation import ConfigError, nearest
 
 
 class Run(NamedTuple):
-    """One run's optimiser and the two parameters, (k, d_x) and (d_y, k), that are its own."""
+    """One run's optimiser, and the parameters, one a layer, that are its own."""
 
     optimizer: Optimizer
-    parameters: tuple[Parameter, Parameter]
+    parameters: tuple[Parameter, ...]
 
 
-class TorchOptimizer:
+class TorchOptimizer(OfGradients):
     """The class that the import path ``optimizer`` names, made with ``settings`` as its keywords and
     with the grid's step size as its lr.
 
@@ -39,10 +38,11 @@ class TorchOptimizer:
     optimisers that need a closure.
     """
 
-    batches_per_step = 1
+    scale: ClassVar[Scale] = "own"
 
-    def __init__(self, grid: Grid, optimizer: str, **settings: Any) -> None:
-        self._lrs = grid.lr.flatten().tolist()
+    def __init__(self, steps: Steps, optimizer: str, **settings: Any) -> None:
+        super().__init__(steps)
+        self._lrs = steps.lr[0].flatten().tolist()
         self._class: Any = _optimizer_class(optimizer)
         _check_keywords(optimizer, self._class, settings)
         # YAML has lists where optimisers document tuples, as for betas.
@@ -50,31 +50,25 @@ class TorchOptimizer:
             key: tuple(value) if isinstance(value, list) else value
             for key, value in settings.items()
         }
-        self._try_a_step(optimizer, grid.lr)
+        self._try_a_step(optimizer, steps.damping)
 
-    def start(self, weights: Weights) -> list[Run | None]:
-        lrs = self._lrs * len(weights.features)
-        return [self._run(pair, lr) for pair, lr in zip(_runs(*weights), lrs, strict=True)]
+    def start(self, weights: Layers) -> list[Run | None]:
+        seeds = len(weights[0])
+        each = zip(_runs(weights, self.steps.variants), self._lrs * seeds, strict=True)
+        return [self._run(layers, lr) for layers, lr in each]
 
-    def step(
-        self,
-        weights: Weights,
-        batches: Sequence[Moments],
-        memory: list[Run | None],
-        network: Network,
-    ) -> tuple[Weights, list[Run | None]]:
-        gradients = network.gradients(weights, batches[0])
-        pairs = zip(_runs(*weights), _runs(gradients.features, gradients.head), strict=True)
+    def step(self, views: Sequence[View], memory: list[Run | None]) -> tuple[Layers, Any]:
+        (view,) = views
+        variants = self.steps.variants
+        pairs = zip(_runs(view.weights, variants), _runs(view.gradients, variants), strict=True)
         stepped = [_step(run, *pair) for run, pair in zip(memory, pairs, strict=True)]
-        after, features, head = zip(*stepped, strict=True)
-        new = Weights(
-            torch.stack(features).view_as(weights.features), torch.stack(head).view_as(weights.head)
-        )
-        return new, list(after)
+        layers = zip(*(new for _, new in stepped), strict=True)
+        stacked = tuple(torch.stack(layer).unflatten(0, (-1, variants)) for layer in layers)
+        return stacked, [run for run, _ in stepped]
 
-    def _run(self, pair: tuple[Tensor, Tensor], lr: float) -> Run:
-        features, head = (Parameter(part.clone()) for part in pair)
-        return Run(self._class([features, head], lr=lr, **self._settings), (features, head))
+    def _run(self, layers: Layers, lr: float) -> Run:
+        parameters = tuple(Parameter(layer.clone()) for layer in layers)
+        return Run(self._class(list(parameters), lr=lr, **self._settings), parameters)
 
     def _try_a_step(self, path: str, like: Tensor) -> None:
         """One step on small matrices finds what only the class itself can tell of its settings."""
@@ -90,16 +84,15 @@ class TorchOptimizer:
             ) from None
 
 
-def _runs(features: Tensor, head: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """The (features, head) of each of S x V runs, seeds first."""
-    return list(zip(features.flatten(0, 1), head.flatten(0, 1), strict=True))
+def _runs(layers: Layers, variants: int) -> list[Layers]:
+    """The layers (out, in) of each of S x V runs, seeds first."""
+    flat = [layer.expand(-1, variants, -1, -1).flatten(0, 1) for layer in layers]
+    return list(zip(*flat, strict=True))
 
 
-def _step(
-    run: Run | None, values: tuple[Tensor, Tensor], gradients: tuple[Tensor, Tensor]
-) -> tuple[Run | None, Tensor, Tensor]:
+def _step(run: Run | None, values: Layers, gradients: Layers) -> tuple[Run | None, Layers]:
     """The run after a step from ``values``, and its weights: None and NaN if it is lost."""
-    lost = None, torch.full_like(values[0], torch.nan), torch.full_like(values[1], torch.nan)
+    lost = None, tuple(torch.full_like(value, torch.nan) for value in values)
     if run is None:
         return lost
     for parameter, value, gradient in zip(run.parameters, values, gradients, strict=True):
@@ -109,8 +102,7 @@ def _step(
         run.optimizer.step()
     except torch.linalg.LinAlgError:
         return lost
-    features, head = run.parameters
-    return run, features.detach(), head.detach()
+    return run, tuple(parameter.detach() for parameter in run.parameters)
 
 
 def _optimizer_class(path: str) -> type[Optimizer]:

@@ -1,4 +1,4 @@
-"""What a run is, one module a task: run(settings, instances, report) returns its table.
+"""What a run is, one module a task: run(cells, instances, report) returns the table of each cell.
 
-A task with keys that change only what is measured also has run_together(cells, instances, report).
+Cells are settings that differ in the task's ``measured_only`` keys alone; they are trained once.
 """

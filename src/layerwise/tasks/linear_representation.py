@@ -1,83 +1,91 @@
 """Linear representation learning (Section 3.1): a method trained on a problem, as a table."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
-from layerwise.batches import RawBatches, stream
-from layerwise.instances import Instances, draw, key, load
-from layerwise.methods.base import Grid, Method
-from layerwise.metrics import TransferTask
-from layerwise.moments import GaussianMoments
-from layerwise.networks import Weights
-from layerwise.problem import Population, populations
-from layerwise.records import LINEAR_KEYS, RUN_COLUMNS
-from layerwise.settings import RunSettings
-from layerwise.task_settings import LinearTask
-from layerwise.training import Trace, record_steps, train
+from layerwise.data.batches import RawBatches, stream
+from layerwise.data.instances import Instances, draw, key, load
+from layerwise.data.moments import GaussianMoments
+from layerwise.data.population import Population, populations
+from layerwise.methods.base import load_rule, steps_of
+from layerwise.metrics.linear import METRICS, TRANSFER_METRICS, Evaluation, TransferTask
+from layerwise.networks.base import Layers, View
+from layerwise.networks.linear import NETWORKS, LinearNetwork
+from layerwise.settings.run import RunSettings
+from layerwise.tasks.loop import record_steps, train
+from layerwise.tasks.table import run_table
+
+# Of the batches of a step, one for each that the rule uses.
+PURPOSES = ("batches", "batches for the head")
 
 
 def run(
-    settings: RunSettings, instances: Path | None, report: Callable[[int], None]
-) -> pd.DataFrame:
-    """The run's table, on the instances of a file or drawn here from the same streams."""
-    return run_together([settings], instances, report)[0]
-
-
-def run_together(
     cells: Sequence[RunSettings], instances: Path | None, report: Callable[[int], None]
 ) -> list[pd.DataFrame]:
-    """The tables of cells that differ in their transfer tasks alone, of which training knows nothing."""
-    return _train_once(cells, [_instances(cell, instances) for cell in cells], report)
+    """The cells' tables, on the instances of a file or drawn here from the same streams."""
+    return simulate(cells, [_instances(cell, instances) for cell in cells], report)
 
 
 def _instances(settings: RunSettings, path: Path | None) -> Instances:
-    task, seeds = _task(settings), settings.seeds
+    task, seeds = settings.task, settings.seeds
     return draw(task, seeds) if path is None else load(path, key(task.instance(seeds)))
 
 
-def _task(settings: RunSettings) -> LinearTask:
-    assert isinstance(settings.task, LinearTask)
-    return settings.task
-
-
 def simulate(
-    settings: RunSettings, drawn: Instances, report: Callable[[int], None] = lambda step: None
-) -> pd.DataFrame:
-    """Train and measure on drawn instances; returns the table with RUN_COLUMNS."""
-    return _train_once([settings], [drawn], report)[0]
-
-
-def _train_once(
-    cells: Sequence[RunSettings], drawn: Sequence[Instances], report: Callable[[int], None]
+    cells: Sequence[RunSettings],
+    drawn: Sequence[Instances],
+    report: Callable[[int], None] = lambda step: None,
 ) -> list[pd.DataFrame]:
-    settings = cells[0]
-    dtype, task = getattr(torch, settings.dtype), _task(settings)
-    training, _ = populations(drawn[0], task.noise, dtype, settings.device)
-    grid = Grid(settings.method, dtype, settings.device)
-    weights = _initial_weights(drawn[0], len(grid), training)
-    method = Method(settings.method, grid, training, weights)
+    """Train once on drawn instances, and measure for each cell."""
+    settings, task = cells[0], cells[0].task
+    population, start = training_parts(settings, drawn[0])
+    network: LinearNetwork = NETWORKS[settings.method.network](population)
+    # Both layers' steps are as they stand: weights are of order one.
+    steps = steps_of(settings.method.lr, settings.method.damping, [1.0, 1.0], start[0])
+    rule = load_rule(settings.method, steps)
     streams = [
-        _stream(settings, training, task.batch_size, purpose)
-        for purpose in ("batches", "batches for the head")[: method.batches_per_step]
+        _stream(settings, population, task.batch_size, purpose)
+        for purpose in PURPOSES[: rule.batches]
     ]
     transfers = [_transfer(*of) for of in zip(cells, drawn, strict=True)]
-    recorded = record_steps(settings.steps, settings.record_every)
-    traces = train(
-        method, weights, training, transfers, streams, recorded, report, settings.stop_at
+    trace = train(
+        rule,
+        network,
+        start,
+        steps.variants,
+        streams,
+        record_steps(settings.steps, settings.record_every),
+        _measure(network, population, transfers, task.metrics),
+        report,
+        reached=None if settings.stop_at is None else _reached(settings.stop_at),
     )
     smallest = drawn[0].eigenvalues.min()
-    return [
-        _table(cell, trace).assign(eigenvalue_min=smallest)[[*RUN_COLUMNS]]
-        for cell, trace in zip(cells, traces, strict=True)
-    ]
+    tables = []
+    for place, cell in enumerate(cells):
+        own = {name: trace.metrics[_column(name, place)] for name in task.metrics}
+        tables.append(run_table(cell, trace, own).assign(eigenvalue_min=smallest))
+    return tables
+
+
+def training_parts(settings: RunSettings, drawn: Instances) -> tuple[Population, Layers]:
+    """The training task's population, and the initial weights G (S, 1, k, d_x) and F (S, 1, d_y, k)."""
+    dtype, device = getattr(torch, settings.dtype), settings.device
+    population, _ = populations(drawn, settings.task.noise, dtype, device)
+
+    def weights(array: np.ndarray) -> Tensor:
+        return torch.as_tensor(array, dtype=dtype, device=device)[:, None]
+
+    return population, (weights(drawn.features_init), weights(drawn.head_init))
 
 
 def _transfer(settings: RunSettings, drawn: Instances) -> TransferTask:
-    task = _task(settings)
+    task = settings.task
     _, population = populations(drawn, task.noise, getattr(torch, settings.dtype), settings.device)
     sample = _stream(settings, population, task.n_transfer, "transfer sample").next()
     return TransferTask(population, sample)
@@ -86,38 +94,35 @@ def _transfer(settings: RunSettings, drawn: Instances) -> TransferTask:
 def _stream(
     settings: RunSettings, population: Population, size: int, purpose: str
 ) -> GaussianMoments | RawBatches:
-    return stream(
-        settings.engine, population, size, settings.seeds, purpose, _task(settings).inputs
-    )
+    return stream(settings.engine, population, size, settings.seeds, purpose, settings.task.inputs)
 
 
-def _initial_weights(drawn: Instances, variants: int, like: Population) -> Weights:
-    """The same initial weights for every variant of a seed."""
-
-    def expand(array: np.ndarray) -> torch.Tensor:
-        tensor = torch.as_tensor(array, dtype=like.head.dtype, device=like.head.device)
-        return tensor[:, None].expand(-1, variants, -1, -1).contiguous()
-
-    return Weights(expand(drawn.features_init), expand(drawn.head_init))
+def _column(name: str, place: int) -> tuple[str, int]:
+    """A metric's key in a trace: the first cell's where it has nothing to do with the transfer task."""
+    return name, place if name in TRANSFER_METRICS else 0
 
 
-def _table(settings: RunSettings, trace: Trace) -> pd.DataFrame:
-    """One row for each (damping, lr, seed, step), sorted so; all of RUN_COLUMNS but the spectrum's."""
-    task, method = _task(settings), settings.method
-    pairs = [(damping, lr) for damping in method.damping or [0.0] for lr in method.lr]
-    frame = pd.MultiIndex.from_product(
-        [range(len(pairs)), settings.seeds, trace.steps], names=["pair", "seed", "step"]
-    ).to_frame(index=False)
-    frame["damping"], frame["lr"] = np.array(pairs)[frame.pop("pair")].T
-    for name in LINEAR_KEYS:
-        value = getattr(task, name)
-        frame[name] = np.nan if value is None else value
-    frame["method"] = method.name
-    for name, values in trace.metrics.items():  # (R, S, V) to (V, S, R)
-        frame[name] = values.transpose(2, 1, 0).astype(np.float64).ravel()
-    diverged = np.broadcast_to(trace.diverged_at.T[:, :, None], values.transpose(2, 1, 0).shape)
-    frame["diverged_at"] = pd.array(diverged.ravel(), dtype="Int64")
-    frame["diverged_at"] = frame["diverged_at"].mask(frame["diverged_at"] < 0)
-    has_diverged = (frame["diverged_at"] <= frame["step"]).fillna(False)
-    frame["status"] = np.where(has_diverged, "diverged", "ok")
-    return frame
+def _measure(
+    network: LinearNetwork,
+    population: Population,
+    transfers: Sequence[TransferTask],
+    names: Sequence[str],
+) -> Callable[[View, Tensor], Mapping[Any, Tensor]]:
+    """What the loop calls at a recorded step: all metrics of ``names``, by their :func:`_column`."""
+    root = population.covariance_power(0.5)
+
+    def measure(view: View, alive: Tensor) -> Mapping[Any, Tensor]:
+        at = Evaluation(view, network.predictor(view.weights), population, root)
+        values = {_column(name, 0): METRICS[name](at) for name in names if name in METRICS}
+        after = [name for name in names if name in TRANSFER_METRICS]
+        for place, transfer in enumerate(transfers if after else []):
+            losses = transfer.losses(at.basis)
+            values |= {_column(name, place): TRANSFER_METRICS[name](losses) for name in after}
+        return values
+
+    return measure
+
+
+def _reached(distance: float) -> Callable[[Mapping[Any, Tensor]], Tensor]:
+    """Which runs have reached a subspace distance."""
+    return lambda values: values[_column("subspace_distance", 0)] <= distance

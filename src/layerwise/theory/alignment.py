@@ -27,7 +27,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from layerwise.theory.fixed_point import effective_ridge
-from layerwise.theory.links import Link, linear_part
+from layerwise.theory.linear_part import linear_part
+from layerwise.theory.links import Link
 
 Array = NDArray[np.float64]
 
@@ -63,7 +64,7 @@ def predicted_alignment(
 
     ``spectrum`` (d,) holds the eigenvalues of Sigma, on any scale; ``damping`` is in their units
     and broadcasts with ``aspect_ratio``, to the shape of the result (a float if both are scalars).
-    ``link`` is a name of ``links.LINKS`` or a vectorised callable. The result lies in [-1, 1] and
+    ``link`` is a name of ``links.NAMES`` or a vectorised callable. The result lies in [-1, 1] and
     has the sign of E[link(u) u]. Damping 0 is the limit from above, for gamma > 1 the minimum-norm
     solution; at gamma = 1 it is 0, or 1 without any noise or rest.
 

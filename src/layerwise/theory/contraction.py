@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from layerwise.theory.linear_task import LinearTask, outside
+
 Array = NDArray[np.float64]
 
 
@@ -20,3 +22,48 @@ def sgd_slowest(lr: ArrayLike, eigenvalue_min: ArrayLike, head_sigma_min: ArrayL
 def sgd_condition(kappa_x: ArrayLike, kappa_f: ArrayLike) -> Array:
     """kappa_x kappa_F^2: (S)GD's iterations at its best stable step size, up to a constant."""
     return np.asarray(kappa_x, dtype=float) * np.square(kappa_f)
+
+
+def sgd_mean_norm(
+    steps: ArrayLike,  # t
+    lr: float,  # eta
+    eigenvalues: ArrayLike,
+    head_singular_values: ArrayLike,
+) -> Array:
+    """|G (I - G*^T G*)|_F after t steps of population SGD at a frozen head F, over the start's: the shape
+    of ``steps``.
+
+    The error is a sum of modes, one for each singular value s of F and each eigenvalue lambda of Sigma_x,
+    with factors 1 - eta s^2 lambda. This is the root mean square of their t-th powers: the expectation
+    for a G_0 of independent entries and a uniformly random G*, but for the start's part along G*.
+    """
+    factors = _mode_factors(lr, eigenvalues, np.square(head_singular_values))
+    t = np.asarray(steps, dtype=float)[..., None, None]
+    return np.sqrt(np.mean(np.abs(factors) ** (2 * t), axis=(-2, -1)))
+
+
+def sgd_norm(steps: ArrayLike, lr: float, task: LinearTask) -> Array:
+    """|G (I - G*^T G*)|_F after t steps of population SGD at the frozen head ``task.head``: the shape of
+    ``steps``, exact for this instance.
+
+    E = G - F^+ F* G* satisfies E+ = E - eta F^T F E Sigma_x, so that along the eigenvectors of F^T F its
+    entries are multiplied by the modes' factors; P_perp, which need not commute with Sigma_x, is applied
+    last, where it removes what E differs from G by.
+    """
+    error = task.features - np.linalg.pinv(task.head) @ task.head_true @ task.features_true
+    squares, vectors = np.linalg.eigh(task.head.T @ task.head)
+    factors = _mode_factors(lr, task.eigenvalues, squares)
+    t = np.asarray(steps, dtype=float)[..., None, None]
+    modes = (vectors.T @ error) * np.sign(factors) ** t * np.abs(factors) ** t
+    return np.linalg.norm(outside(modes, task.features_true), axis=(-2, -1))
+
+
+def per_step(norms: ArrayLike, steps: ArrayLike) -> Array:
+    """The factor a step between the first and the last of ``steps``, of norms (..., steps)."""
+    values, at = np.asarray(norms, dtype=float), np.asarray(steps, dtype=float)
+    return (values[..., -1] / values[..., 0]) ** (1 / (at[-1] - at[0]))
+
+
+def _mode_factors(lr: float, eigenvalues: ArrayLike, head_squares: ArrayLike) -> Array:
+    """1 - eta s^2 lambda, (k, d), for squared singular values s^2 (k,) of F and lambda (d,)."""
+    return 1 - lr * np.asarray(head_squares)[:, None] * np.asarray(eigenvalues, dtype=float)

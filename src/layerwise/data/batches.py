@@ -1,0 +1,68 @@
+"""Raw batches, for inputs whose moments have no closed form, and to check the moment draws."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from layerwise.data.moments import GaussianMoments, Moments
+from layerwise.data.population import Population
+from layerwise.data.streams import generator
+
+
+class RawBatches:
+    """An endless stream of raw batches: x = root u with u Gaussian or Rademacher, y = F* G* x + eps."""
+
+    def __init__(
+        self,
+        population: Population,
+        batch_size: int,
+        seeds: Sequence[int],
+        purpose: str,
+        inputs: str = "gaussian",
+    ) -> None:
+        self._root = population.covariance_power(0.5)
+        self._map = population.map
+        self._noise = population.noise
+        self._n = batch_size
+        self._inputs = inputs
+        self._generators = [generator(f"{purpose}: raw", seed) for seed in seeds]
+
+    def next_batch(self) -> tuple[Tensor, Tensor]:
+        """The next batch: x (S, n, d_x) and y (S, n, d_y)."""
+        d_y, d_x = self._map.shape[1:]
+        drawn = [self._draw(rng, d_x, d_y) for rng in self._generators]
+        like = self._root
+        u, noise = (
+            torch.as_tensor(np.stack(part), dtype=like.dtype, device=like.device)
+            for part in zip(*drawn, strict=True)
+        )
+        x = u @ self._root
+        return x, x @ self._map.mT + self._noise * noise
+
+    def next(self) -> Moments:
+        """The moments of the next batch."""
+        return Moments.of_batch(*self.next_batch())
+
+    def _draw(self, rng: np.random.Generator, d_x: int, d_y: int) -> tuple[np.ndarray, np.ndarray]:
+        shape = (self._n, d_x)
+        if self._inputs == "rademacher":
+            u = 2.0 * rng.integers(0, 2, size=shape) - 1.0
+        else:
+            u = rng.standard_normal(shape)
+        return u, rng.standard_normal((self._n, d_y))
+
+
+def stream(
+    engine: str,
+    population: Population,
+    batch_size: int,
+    seeds: Sequence[int],
+    purpose: str,
+    inputs: str,
+) -> GaussianMoments | RawBatches:
+    """The stream of an engine: exact ``moments`` (Gaussian inputs only) or raw ``batches``."""
+    if engine == "moments":
+        return GaussianMoments(population, batch_size, seeds, purpose)
+    return RawBatches(population, batch_size, seeds, purpose, inputs)

@@ -1,0 +1,151 @@
+"""First and second moments of a batch: all that a linear network's training needs to know of it.
+
+For Gaussian inputs the moments are drawn exactly, without the batch: its centred second moment is
+Wishart, by Bartlett's decomposition. The cost of a step then does not depend on the batch size n.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from layerwise.data.population import Population
+from layerwise.data.streams import generator
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Averages over a batch of n pairs (x, y), for S seeds.
+
+    xx = mean of x x^T (S, d_x, d_x), the Sigma_x hat of Eq. 5; yx = mean of y x^T (S, d_y, d_x);
+    yy = mean of |y|^2 (S,); x_mean (S, d_x); y_mean (S, d_y). None is centred.
+    """
+
+    xx: Tensor
+    yx: Tensor
+    yy: Tensor
+    x_mean: Tensor
+    y_mean: Tensor
+
+    @classmethod
+    def of_batch(cls, x: Tensor, y: Tensor) -> "Moments":
+        """Moments of raw batches x (S, n, d_x) and y (S, n, d_y)."""
+        n = x.shape[1]
+        return cls(
+            xx=x.mT @ x / n,
+            yx=y.mT @ x / n,
+            yy=y.square().sum(dim=(1, 2)) / n,
+            x_mean=x.mean(dim=1),
+            y_mean=y.mean(dim=1),
+        )
+
+    def centred_inputs(self) -> "Moments":
+        """The moments of (x - mean of x, y) on the same batch."""
+        return replace(
+            self,
+            xx=self.xx - self.x_mean[:, :, None] * self.x_mean[:, None, :],
+            yx=self.yx - self.y_mean[:, :, None] * self.x_mean[:, None, :],
+            x_mean=torch.zeros_like(self.x_mean),
+        )
+
+    def transformed_inputs(self, map: Tensor) -> "Moments":
+        """The moments of (M x, y) for symmetric M (S, d_x, d_x)."""
+        return replace(
+            self,
+            xx=map @ self.xx @ map,
+            yx=self.yx @ map,
+            x_mean=(map @ self.x_mean[:, :, None]).squeeze(-1),
+        )
+
+    def scaled_inputs(self, scale: Tensor) -> "Moments":
+        """The moments of (s * x, y) for a scale s of each coordinate (S, d_x)."""
+        return replace(
+            self,
+            xx=self.xx * scale[:, :, None] * scale[:, None, :],
+            yx=self.yx * scale[:, None, :],
+            x_mean=self.x_mean * scale,
+        )
+
+
+class GaussianMoments:
+    """An endless stream of exact batch moments for x ~ N(0, Sigma_x).
+
+    Write the batch as columns x_i = root u_i + mean. With m = n - 1 degrees of freedom and
+    r = min(d_x, m), the centred U equals A Q, where Q has r orthonormal rows and A (d_x, r) is lower
+    trapezoidal with independent entries: chi(m - j) on the diagonal, N(0, 1) below it (Bartlett 1933).
+    The noise's coordinates along Q are standard normal (d_y, r); the rest of its energy is
+    chi-square with d_y (m - r) degrees of freedom. Means are independent Gaussians of variance 1/n.
+
+    Normals are drawn in the population's dtype: float32 is not a rounding of float64's stream.
+    """
+
+    def __init__(
+        self, population: Population, batch_size: int, seeds: Sequence[int], purpose: str
+    ) -> None:
+        self._root = population.covariance_power(0.5) / batch_size**0.5
+        self._map = population.map
+        self._noise, self._n = population.noise, batch_size
+        s, self._d_y, self._d_x = self._map.shape
+        self._rank = min(self._d_x, batch_size - 1)
+        rows, columns = np.tril_indices(self._d_x, -1, self._rank)
+        # Places in a flattened factor, whose last column holds the means.
+        self._below = torch.from_numpy(rows * (self._rank + 1) + columns)
+        self._diagonal = torch.arange(self._rank) * (self._rank + 2)
+        self._counts = [len(rows), self._d_y * self._rank, self._d_x, self._d_y]
+        dtype = self._root.dtype
+        self._normals = [normals(f"{purpose}: normals", seed, dtype) for seed in seeds]
+        self._chis = [generator(f"{purpose}: chi-squares", seed) for seed in seeds]
+        degrees = np.append(
+            batch_size - 1.0 - np.arange(self._rank), self._d_y * (batch_size - 1 - self._rank)
+        )
+        self._degrees = np.maximum(degrees, np.finfo(float).tiny)  # chi-square of 0 degrees is 0
+        # Written anew at each draw; what lies above the diagonal stays zero.
+        self._drawn = torch.empty(s, sum(self._counts), dtype=dtype)
+        self._factor = torch.zeros(s, self._d_x * (self._rank + 1), dtype=dtype)
+
+    def next(self) -> Moments:
+        """The moments of the next batch."""
+        factor, noise, energy = self._draw()
+        x = self._root @ factor
+        y = torch.baddbmm(noise, self._map, x, beta=self._noise / self._n**0.5)
+        return Moments(
+            xx=x @ x.mT,
+            yx=y @ x.mT,
+            yy=y.square().sum(dim=(-2, -1)) + energy * (self._noise**2 / self._n),
+            x_mean=x[..., -1],
+            y_mean=y[..., -1],
+        )
+
+    def _draw(self) -> tuple[Tensor, Tensor, Tensor]:
+        """A factor (S, d_x, r + 1) of n times u's second moments, the noise (S, d_y, r + 1) beside it,
+        and the noise's remaining energy (S,).
+
+        The last columns are sqrt(n) times the means, so that the moments come out uncentred.
+        """
+        for draw, out in zip(self._normals, self._drawn, strict=True):
+            draw(out)
+        chi_squares = np.stack([rng.chisquare(self._degrees) for rng in self._chis])
+        below, along, mean, noise_mean = self._drawn.split(self._counts, dim=1)
+        self._factor.index_copy_(1, self._below, below)
+        chis = torch.from_numpy(np.sqrt(chi_squares[:, :-1])).to(self._factor)
+        self._factor.index_copy_(1, self._diagonal, chis)
+        factor = self._factor.view(-1, self._d_x, self._rank + 1)
+        factor[..., -1] = mean
+        noise = torch.cat([along.view(-1, self._d_y, self._rank), noise_mean[..., None]], dim=-1)
+        device = self._root.device
+        energy = torch.from_numpy(chi_squares[:, -1]).to(self._root)
+        return factor.to(device), noise.to(device), energy
+
+
+def normals(purpose: str, seed: int, dtype: torch.dtype) -> Callable[[Tensor], object]:
+    """A stream's source of standard normal numbers: called with a tensor on the CPU, it fills it.
+
+    In double precision NumPy is the faster, in single precision torch.
+    """
+    rng = generator(purpose, seed)
+    if dtype == torch.float64:
+        return lambda out: rng.standard_normal(out=out.numpy())
+    own = torch.Generator().manual_seed(int(rng.integers(2**63)))
+    return lambda out: out.normal_(generator=own)

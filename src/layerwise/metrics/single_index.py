@@ -1,0 +1,174 @@
+"""What is measured of a single-index network: a function a metric, of what one run has learnt.
+
+Fresh samples measure it, and the original coordinates x: where the network transforms its inputs by T,
+its map is G T.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from layerwise.data.single_index import Instance, draw_fresh
+from layerwise.metrics.ridge import Ridge, validated_ridge
+from layerwise.metrics.singular import Singular, cosine, leading_singular
+from layerwise.networks.activations import ACTIVATIONS, standardise
+from layerwise.networks.single_index import INPUTS
+from layerwise.settings.tasks.single_index import SingleIndexTask
+
+# Leading singular values that ``singular_values`` records (ours).
+SINGULAR_VALUES = 20
+
+
+class Bench:
+    """The fresh samples of one seed, and what they measure of networks by their name.
+
+    Of the samples held out for validation, the first ``n_choice`` choose the strength of a refitted ridge
+    readout, and the others measure ``validation_error``: the test sample selects nothing. Batch-norms
+    take the statistics of the refit's sample. Errors are E(y - prediction)^2 / Var(y) of each sample,
+    the label noise in both, added exactly and not sampled.
+    """
+
+    def __init__(self, task: SingleIndexTask, network: str, instance: Instance, seed: int) -> None:
+        self.instance = instance
+        self._activation = ACTIVATIONS[task.activation]
+        self._normalises_hidden = network == "bn_hidden"
+        self._noise = task.noise
+        fit, held_out, test = draw_fresh(task, instance, seed)
+        self._sizes = [task.n, task.n_choice, task.n_validation, task.n_test]
+        x = instance.from_eigenbasis(torch.cat([fit.inputs, held_out.inputs, test.inputs]))
+        self._inputs = INPUTS[network](x[: task.n], instance)
+        self._x = self._inputs.reaching(x)
+        self.labels = torch.cat([fit.labels, held_out.labels]).split(self._sizes[:3])
+        self.clean = torch.cat([fit.clean, held_out.clean, test.clean]).split(self._sizes)
+        self._test_index = test.inputs @ instance.to_eigenbasis(instance.direction)
+
+    def features(self, layer: Tensor) -> tuple[Tensor, ...]:
+        """sigma(G x) on the samples of the fit, the choice, the validation and the test."""
+        hidden = self._x @ layer.mT
+        if self._normalises_hidden:
+            hidden = standardise(hidden, hidden[: self._sizes[0]])[0]
+        return self._activation.value(hidden).split(self._sizes)
+
+    def on_original(self, rows: Tensor) -> Tensor:
+        """rows T: the map of x that rows of the first layer are."""
+        return self._inputs.transform(rows)
+
+    def error(self, prediction: Tensor, clean: Tensor) -> Tensor:
+        """Infinity where the prediction is beyond the precision's range."""
+        excess = (prediction - clean).square().mean() + self._noise**2
+        error = excess / (clean.var(correction=0) + self._noise**2)
+        return torch.where(error.isfinite(), error, torch.inf)
+
+    @cached_property
+    def noise_floor(self) -> Tensor:
+        """The share of the noise in the test sample's variance."""
+        return self._noise**2 / (self.clean[3].var(correction=0) + self._noise**2)
+
+    @cached_property
+    def error_linear(self) -> Tensor:
+        """Test error of the best multiple of beta^T x plus a constant."""
+        correlation = torch.corrcoef(torch.stack([self._test_index, self.clean[3]]))[0, 1]
+        return self.noise_floor + (1 - correlation**2) * (1 - self.noise_floor)
+
+
+class Learnt:
+    """One run: G (width, d) and f (width,) now, and the seed's bench. Each part is computed once."""
+
+    def __init__(self, layer: Tensor, head: Tensor, bench: Bench) -> None:
+        self._layer, self.head, self.bench = layer, head, bench
+        self.instance = bench.instance
+
+    @cached_property
+    def before(self) -> Tensor:
+        """The map of x at the start."""
+        return self.bench.on_original(self.instance.features)
+
+    @cached_property
+    def change(self) -> Tensor:
+        """The map's change since the start."""
+        return self.bench.on_original(self._layer - self.instance.features)
+
+    @cached_property
+    def update(self) -> Singular:
+        """Singular values and top right singular vector of the change."""
+        return leading_singular(self.change, SINGULAR_VALUES)
+
+    @cached_property
+    def features(self) -> tuple[Tensor, ...]:
+        """As :meth:`Bench.features`."""
+        return self.bench.features(self._layer)
+
+    @cached_property
+    def ridge(self) -> Ridge | None:
+        """The refitted readout; None where features are beyond the precision's range."""
+        fit, choice = self.features[:2]
+        if not bool(fit.square().sum().isfinite()):
+            return None
+        return validated_ridge(fit, self.bench.labels[0], choice, self.bench.labels[1])
+
+    def refitted_error(self, sample: int) -> Tensor | float:
+        """The refitted readout's error on a sample of :meth:`Bench.features`; infinite without one."""
+        if self.ridge is None:
+            return torch.inf
+        return self.bench.error(self.ridge.predict(self.features[sample]), self.bench.clean[sample])
+
+
+Value = Tensor | float
+
+
+def _of_change(metric: Callable[[Learnt], Value]) -> Callable[[Learnt], Value]:
+    """NaN where nothing has changed."""
+    return lambda run: metric(run) if bool(run.change.any()) else torch.nan
+
+
+def alignment(run: Learnt) -> Value:
+    """|cosine| of beta with the change's top right singular vector."""
+    return abs(cosine(run.update.top, run.instance.direction))
+
+
+def alignment_readout(run: Learnt) -> Value:
+    """Cosine of beta with change^T f, what the step learnt through the readout of the start."""
+    return cosine(run.instance.readout @ run.change, run.instance.direction)
+
+
+def cosine_biased(run: Learnt) -> Value:
+    """|cosine| of Sigma_x beta with the change's top right singular vector."""
+    biased = run.instance.times_covariance_power(run.instance.direction, 1.0)
+    return abs(cosine(run.update.top, biased))
+
+
+def spike_ratio(run: Learnt) -> Value:
+    """sigma_1 / sigma_2 of the change; a matrix of one row or column has no second."""
+    values = run.update.values
+    return values[0] / values[1] if len(values) > 1 else torch.inf
+
+
+# Metrics of one run, by name; NaN where they say nothing.
+METRICS: dict[str, Callable[[Learnt], Value]] = {
+    "alignment": _of_change(alignment),
+    "alignment_readout": _of_change(alignment_readout),
+    "cosine_biased": _of_change(cosine_biased),
+    "spike_ratio": _of_change(spike_ratio),
+    "validation_error": lambda run: run.refitted_error(2),
+    "test_error": lambda run: run.refitted_error(3),
+    "network_error": lambda run: run.bench.error(run.features[3] @ run.head, run.bench.clean[3]),
+    "test_error_linear": lambda run: run.bench.error_linear,
+    "noise_floor": lambda run: run.bench.noise_floor,
+}
+
+
+def singular_values(run: Learnt) -> dict[str, Tensor]:
+    """The leading singular values of the first layer's change, of it before, and of it now: up to
+    SINGULAR_VALUES each."""
+    after = run.before + run.change
+    return {
+        "update": run.update.values,
+        "before": leading_singular(run.before, SINGULAR_VALUES).values,
+        "after": leading_singular(after, SINGULAR_VALUES).values,
+    }
+
+
+# Metrics of several columns: NAME_1, NAME_2, … for each name of what they return.
+SEQUENCES: dict[str, Callable[[Learnt], dict[str, Tensor]]] = {"singular_values": singular_values}

@@ -1,0 +1,1 @@
+"""Networks: loss and gradients on a batch."""

@@ -1,0 +1,104 @@
+// The explorer: from the state to what is drawn, and back to the address.
+let STATE = null,
+  PANELS = [],
+  VIEW = null;
+
+function viewOf(s, panels) {
+  const data = s.data,
+    axis = axisOf(data, s.x),
+    series = [...seriesOf(data, s).values()],
+    folder = META.folders.find(f => f.name == s.r);
+  const words = s.y
+    .map(m => metricOf(m).label)
+    .join(", ")
+    .replace(/, ([^,]*)$/, " and $1");
+  const held = Object.entries(s.hold).map(
+    ([key, value]) =>
+      `${axisOf(data, key).label} = ${axisOf(data, key).labels[axisOf(data, key).values.indexOf(value)]}`,
+  );
+  const fixed = Object.entries(data.fixed).map(([key, value]) => `${settingOf(key)} = ${shown(value)}`);
+  const spread =
+    SPREADS[s.spread][1] + ` over ${data.seeds.length} seed${data.seeds.length > 1 ? "s" : ""}`;
+  const chosen = grids.includes(s.x)
+    ? ""
+    : {
+        chosen: "each method at its selected step size",
+        best: data.by ? `each method’s choice with the smallest ${metricOf(data.by).label}` : "",
+        each: "each damping apart",
+      }[s.pick];
+  const note = [
+    `${spaced(s.e)}, ${s.r}${s.with ? " and " + s.with : ""}`,
+    spread + (s.base ? ` of the ratio to ${lookOf(s.base).label} on the same seed` : ""),
+    chosen,
+    panels.some(panel => panel.predicted.length) && "dotted: theory",
+    ...held,
+    ...fixed,
+  ]
+    .filter(Boolean)
+    .join("; ");
+  return {
+    series,
+    xlabel: settingOf(s.x),
+    xlog: !!s.lx,
+    nominal: axis && !axis.numeric ? axis.labels : null,
+    along: s.x == data.along,
+    legend: s.pick == "each",
+    between: {quartiles: "quartiles", range: "range", error: "± standard error"}[s.spread] || null,
+    columns: s.with || panels.length == 4 ? 2 : {1: 3, 2: 2, 3: 3, 4: 2}[s.y.length],
+    title: `${words[0].toUpperCase()}${words.slice(1)} against ${/^[a-z]{3}/.test(settingOf(s.x)) ? "the " : ""}${settingOf(s.x)}`,
+    note,
+  };
+}
+const fitting = (columns, width) => Math.max(1, Math.min(columns, Math.floor(width / 290)));
+
+let turn = 0;
+async function redraw() {
+  const mine = ++turn,
+    started = performance.now(),
+    host = $("#chart");
+  host.setAttribute("aria-busy", "true");
+  const [panels, notes] = await panelsOf(STATE);
+  if (mine != turn) return;
+  PANELS = panels;
+  VIEW = viewOf(STATE, panels);
+  $("#charttitle").textContent = VIEW.title;
+  $("#chartnote").textContent = VIEW.note;
+  $("#said").textContent = [
+    panels.length
+      ? ""
+      : "There is nothing to draw: switch a method on, hold other settings, or choose another quantity.",
+    ...notes,
+  ]
+    .join(" ")
+    .trim();
+  const width = host.clientWidth;
+  if (panels.length)
+    await drawInto(
+      host,
+      specification({...VIEW, columns: fitting(VIEW.columns, width)}, panels, width, false),
+      STATE.spread == "seeds" ? "canvas" : "svg",
+    );
+  else host.replaceChildren();
+  if (mine != turn) return;
+  if ($("#drawn").open) fillTable();
+  host.setAttribute("aria-busy", "false");
+  host.dataset.milliseconds = Math.round(performance.now() - started);
+}
+async function explore(asked) {
+  STATE = await completeState(asked);
+  writeAddress("explore", addressOf(STATE));
+  controls(STATE);
+  await redraw();
+}
+// Changes some of the state; what depends on it falls back to what the experiment is about.
+function change(changes) {
+  const asked = Object.fromEntries(
+    Object.entries({...addressOf(STATE), ...changes})
+      .filter(([, value]) => value != null)
+      .map(([key, value]) => [
+        key,
+        Array.isArray(value) ? value.map(encodeURIComponent).join(",") : encodeURIComponent(value),
+      ]),
+  );
+  return explore(asked);
+}

@@ -1,0 +1,141 @@
+"""A folder of results as the page sees it: what was run, its tables, claims, figures and records."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from layerwise.claims.evidence import TABLES
+from layerwise.page.problems import Problems, problems_of
+from layerwise.results.files import FileError, read_planned, read_record
+from layerwise.results.provenance import record_of
+from layerwise.results.tables import read_table
+
+ABOUT = "about.json"
+FULL_SCALE = "paper"
+REDUCED = ("summary.parquet", "runs.parquet")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """RESULTS with FIGURES; ``name`` is what readers call it."""
+
+    name: str
+    results: Path
+    figures: Path
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """What the pipeline says of it: scale, overrides, labels of methods, and experiments with their
+        question, rule of selection, figures and captions; what tables tell where it says nothing."""
+        path = self.results / ABOUT
+        if path.exists():
+            content: dict[str, Any] = json.loads(path.read_text())
+            return content
+        names = sorted(
+            {path.parent.name for name in REDUCED for path in self.results.glob(f"*/{name}")}
+        )
+        unsaid: dict[str, Any] = {"question": "", "select_by": None, "figures": {}}
+        return {
+            "scale": FULL_SCALE if self.results.name == "results" else self.results.name,
+            "overrides": [],
+            "labels": {},
+            "experiments": {name: unsaid for name in names},
+        }
+
+    @property
+    def judges(self) -> bool:
+        """Whether its verdicts count: those of a small scale do not."""
+        return bool(self.about["scale"] == FULL_SCALE)
+
+    @property
+    def experiments(self) -> dict[str, dict[str, Any]]:
+        """What is said of each experiment whose tables are there, in the order in which the claims take
+        up their figures."""
+        said: dict[str, dict[str, Any]] = self.about["experiments"]
+        there = [
+            name
+            for name in said
+            if any((self.results / name / table).exists() for table in REDUCED)
+        ]
+        shown = list(self.claims[""]["figure"].unique()) if self.claims else []
+
+        def place(name: str) -> int:
+            return min(
+                (shown.index(f) for f in said[name]["figures"] if f in shown), default=len(shown)
+            )
+
+        return {name: said[name] for name in sorted(there, key=place)}
+
+    @cached_property
+    def records(self) -> dict[str, list[dict[str, Any]]]:
+        """The records of each experiment's runs."""
+        return {
+            name: [read_record(path) for path in self._record_paths(name)]
+            for name in self.experiments
+        }
+
+    def _record_paths(self, name: str) -> list[Path]:
+        """Those that the experiment's plan names, of which some may lie with the results without
+        overrides; without a plan those that are there."""
+        plan = self.results / name / "plan.json"
+        if not plan.exists():
+            return sorted((self.results / name / "runs").glob("*.parquet.json"))
+        jobs = read_planned(plan, None)["jobs"]
+        return [record_of(self.project / job["table"]) for job in jobs]
+
+    @property
+    def project(self) -> Path:
+        """The folder that results/ lies in, from which plans name tables."""
+        here = self.results.resolve()
+        return here.parent if here.name == "results" else here.parent.parent
+
+    @cached_property
+    def claims(self) -> dict[str, pd.DataFrame]:
+        """The tables of evidence, by their names; none where no claims were judged."""
+        paths = {name: self.results / f"claims{name}.parquet" for name in TABLES}
+        if not all(path.exists() for path in paths.values()):
+            return {}
+        return {name: read_table(path) for name, path in paths.items()}
+
+    @cached_property
+    def selections(self) -> dict[str, pd.DataFrame]:
+        """The selected step sizes and dampings of each experiment that selects any."""
+        paths = {name: self.results / name / "selection.parquet" for name in self.experiments}
+        return {name: read_table(path) for name, path in paths.items() if path.exists()}
+
+    @cached_property
+    def problems(self) -> dict[str, Problems]:
+        """Each experiment's problems."""
+        return {
+            name: problems_of(
+                read_table(
+                    next(
+                        path for table in REDUCED if (path := self.results / name / table).exists()
+                    )
+                )
+            )
+            for name in self.experiments
+        }
+
+    def label(self, method: str) -> str:
+        """What readers call a method."""
+        return str(self.about["labels"].get(method, method))
+
+
+def folder_of(results: Path) -> Folder:
+    """The folder PROJECT/results/NAME; its figures are in PROJECT/figures/NAME. Raises FileError where
+    it has no tables."""
+    parts = results.resolve().parts
+    if "results" not in parts:
+        raise FileError(f"{results} is not a folder of results: those lie under results/")
+    root = len(parts) - 1 - parts[::-1].index("results")
+    inside = parts[root + 1 :]
+    figures = Path(*parts[:root], "figures", *inside)
+    found = Folder("/".join(inside) or FULL_SCALE, results, figures)
+    if not found.experiments:
+        raise FileError(f"{results} has no tables: `layerwise reproduce` makes them")
+    return found

@@ -1,0 +1,1 @@
+"""What follows from settings: composition, cells and jobs, their sources and sizes. No torch."""

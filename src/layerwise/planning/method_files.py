@@ -1,0 +1,50 @@
+"""The files of methods: those of config/method, and those of the user's own folders. No torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from layerwise.settings.rule import METHODS
+from layerwise.settings.validation import ConfigError
+
+CONFIG_DIR = Path(__file__).resolve().parents[3] / "config"
+
+
+def method_files(folders: Sequence[str] = ()) -> dict[str, Path]:
+    """Every method's file by its name. Raises ConfigError for two of a name."""
+    found: dict[str, Path] = {}
+    for folder in (CONFIG_DIR / "method", *map(Path, folders)):
+        for path in sorted(folder.glob("*.yaml")):
+            if path.stem in found:
+                raise ConfigError(
+                    f"methods_from = {str(folder)!r} is not allowed: {path.name} is there, and the method "
+                    f"{path.stem!r} has a file already, {found[path.stem]}"
+                )
+            found[path.stem] = path
+    return found
+
+
+def load_method(path: Path) -> dict[str, Any]:
+    """A method's settings. Where its rule is a class of a file beside it, ``rule_file`` names that.
+    Raises ConfigError for a file that cannot be read."""
+    try:
+        content: Any = OmegaConf.to_container(OmegaConf.load(path))
+    except (YAMLError, OmegaConfBaseException) as error:
+        raise ConfigError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} is not a method's file: allowed are keys with values")
+    content["rule_file"] = None
+    module, _, _ = str(content.get("rule")).rpartition(".")
+    beside = path.with_name(f"{module}.py")
+    if path.parent != CONFIG_DIR / "method" and beside.is_file():
+        if (METHODS / beside.name).is_file():
+            raise ConfigError(
+                f"method.rule = {content['rule']!r} is not allowed: methods/ has a {beside.name} as well "
+                f"as {path.parent}, rename yours"
+            )
+        content["rule_file"] = str(beside)
+    return content

@@ -1,0 +1,173 @@
+"""Overrides of the pipeline's settings, in Hydra's grammar. No torch.
+
+Beside Hydra's keys, ``method.NAME.key`` is a method's setting and ``+method=NAME`` adds a method to the
+experiments.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from layerwise.settings.validation import ConfigError
+
+# What is chosen beside the overrides, and where.
+ELSEWHERE = {
+    "method": "an experiment has many methods, +method=NAME adds one",
+    "experiment": "experiments are named without a key",
+    "scale": "the scale is chosen by --scale, or scale in Snakemake's configuration",
+}
+
+
+# Elements of a list that are parsed at once.
+LONG = 50
+
+
+class Change(NamedTuple):
+    """A key of the composed configuration, and its new value."""
+
+    key: str
+    value: Any
+    adds: bool  # whether the key may be new, as in +key=value
+    typed: str  # the key as it was given
+    text: str  # the value as Hydra writes it
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What a set of overrides asks for. Their order says nothing, so no key is set twice."""
+
+    changes: tuple[Change, ...]
+    task: str | None  # another task for the experiments
+    methods: tuple[str, ...]  # those added to the experiments
+    methods_from: tuple[str, ...] = ()  # folders with methods of the user's
+
+    @property
+    def method_word(self) -> str:
+        """What a method's settings are called: ``method``, or ``methods`` where an override says so."""
+        return "methods" if any(c.typed.startswith("methods.") for c in self.changes) else "method"
+
+    @property
+    def named_methods(self) -> list[str]:
+        """Every method that an override names."""
+        set_by = [c.key.split(".")[1] for c in self.changes if c.key.startswith("methods.")]
+        lists = [c.value for c in self.changes if c.key == "experiment.methods"]
+        listed = chain.from_iterable(value for value in lists if isinstance(value, list))
+        # What is no name is refused with the rest of the experiment.
+        return [*self.methods, *set_by, *(name for name in listed if isinstance(name, str))]
+
+    @cached_property
+    def canonical(self) -> list[str]:
+        """The overrides in one spelling and one order."""
+        task = [] if self.task is None else [f"task={self.task}"]
+        added = [f"+method={name}" for name in self.methods]
+        if self.methods_from:
+            added.append(methods_from_override(self.methods_from))
+        changes = [f"{'+' * c.adds}{spelled(c.key)}={c.text}" for c in self.changes]
+        return sorted([*task, *added, *changes])
+
+
+def spelled(key: str) -> str:
+    """A key of the composed configuration as it is written on a command line."""
+    return key.replace("methods.", "method.", 1) if key.startswith("methods.") else key
+
+
+def refuse_resolvers(texts: Sequence[str]) -> None:
+    """Raise ConfigError for an override that calls a resolver, which could read the environment."""
+    for text in texts:
+        if re.search(r"\$\{.*:", text, re.DOTALL):
+            raise ConfigError(f"the override {text!r} is not allowed: it calls a resolver")
+
+
+def read(texts: Sequence[str]) -> Overrides:
+    """Parse overrides. Raises ConfigError with one sentence."""
+    return _read(tuple(texts))
+
+
+@cache
+def _read(texts: tuple[str, ...]) -> Overrides:
+    refuse_resolvers(texts)
+    changes, methods, task = [], [], None
+    folders: tuple[str, ...] = ()
+    for override in map(_parsed, texts):
+        key, text = override.key_or_group, override.get_value_element_as_str()
+        if key == "task":
+            task = text
+        elif key == "method" and override.is_add():
+            methods.append(text)
+        elif key == "methods_from":
+            folders = _folders(override.value())
+        elif key in ELSEWHERE:
+            raise ConfigError(f"{key} = {text} is not allowed as an override: {ELSEWHERE[key]}")
+        else:
+            composed = key.replace("method.", "methods.", 1) if key.startswith("method.") else key
+            adds = override.is_add() or override.is_force_add()
+            changes.append(Change(composed, override.value(), adds, key, text))
+    keys = sorted(f"{change.key}." for change in changes)
+    for above, below in pairwise(keys):
+        if below.startswith(above):
+            raise ConfigError(f"{spelled(below[:-1])} is set by more than one override, keep one")
+    return Overrides(tuple(changes), task, tuple(sorted(set(methods))), folders)
+
+
+def methods_from_override(folders: Sequence[str | Path]) -> str:
+    """The override that names folders with methods of the user's."""
+    quoted = (str(folder).replace("'", "\\'") for folder in folders)
+    return "methods_from=[" + ",".join(f"'{folder}'" for folder in quoted) + "]"
+
+
+def _folders(value: Any) -> tuple[str, ...]:
+    """Absolute paths of one folder or several. Raises ConfigError for what is none."""
+    folders = []
+    for name in value if isinstance(value, list) else [value]:
+        folder = Path(str(name)).expanduser().absolute()
+        if not folder.is_dir():
+            raise ConfigError(
+                f"methods_from = {str(name)!r} is not allowed: there is no such folder"
+            )
+        folders.append(str(folder))
+    return tuple(folders)
+
+
+def _parsed(text: str) -> Override:
+    try:
+        override = _in_pieces(text) or OverridesParser.create().parse_override(text)
+    except HydraException:
+        raise ConfigError(
+            f"the override {text!r} is not allowed: it is not of Hydra's form key=value"
+        ) from None
+    if override.is_delete() or override.package is not None:
+        raise ConfigError(
+            f"the override {text!r} is not allowed: allowed are key=value, +key=value and +method=NAME"
+        )
+    if override.is_sweep_override():
+        raise ConfigError(
+            f"the override {text!r} is not allowed: a list of values is written in brackets, as in "
+            f"{override.key_or_group}=[1,2]"
+        )
+    return override
+
+
+def _in_pieces(text: str) -> Override | None:
+    """Parse a long list of numbers and words piece by piece; None for anything else. Hydra's parser takes
+    a time that grows with the square of a list's length: half a minute for 10,000 values."""
+    key, _, value = text.partition("=")
+    if len(value) < 2 * LONG or not re.fullmatch(r"\[[\w\s.,+-]+\]", value):
+        return None
+    elements = value[1:-1].split(",")
+    parser = OverridesParser.create()
+    pieces = [
+        parser.parse_override(f"{key}=[{','.join(elements[start : start + LONG])}]")
+        for start in range(0, len(elements), LONG)
+    ]
+    whole = pieces[0]
+    whole.input_line = text
+    whole._value = [element for piece in pieces for element in cast(list[Any], piece._value)]
+    return whole

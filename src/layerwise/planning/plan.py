@@ -1,0 +1,217 @@
+"""From an experiment's configuration to the cells and jobs of the pipeline. No torch.
+
+A job runs several of a method's cells, so that its start-up does not count, or at a small scale those of
+all methods.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_origin
+
+from layerwise.planning.compose import PATH_KEYS, check_option, compose_experiment, options
+from layerwise.planning.drawing import check_figures
+from layerwise.planning.expand import LABEL_KEYS, expand
+from layerwise.planning.jobs import Cell, Job
+from layerwise.planning.overrides import Overrides, read
+from layerwise.results.files import canonical
+from layerwise.settings.experiment import Experiment, Scale
+from layerwise.settings.method import filled_in
+from layerwise.settings.run import run_settings
+from layerwise.settings.tasks import TASKS
+from layerwise.settings.validation import ConfigError, nearest, validate
+
+# Cells of a job, unless Snakemake's configuration says otherwise.
+CELLS_PER_JOB = 16
+# The name of jobs that run all methods of an experiment.
+ALL_METHODS = "all"
+
+
+@dataclass(frozen=True)
+class ExperimentPlan:
+    """An experiment's cells, the methods' labels, and whether jobs keep methods apart."""
+
+    experiment: Experiment
+    cells: tuple[Cell, ...]
+    task: str
+    labels: dict[str, str]
+    methods_apart: bool
+    left_out: dict[str, str]  # methods that were to be added and do not fit, with the refusal
+
+    def jobs(self, cells_per_job: int = CELLS_PER_JOB) -> dict[tuple[str, int], Job]:
+        """Jobs by method, or ALL_METHODS, and part, at most ``cells_per_job`` cells."""
+        cells: dict[str, list[Cell]] = {}
+        for method in self.experiment.methods:
+            own = [cell for cell in self.cells if cell.settings.method.name == method]
+            cells.setdefault(method if self.methods_apart else ALL_METHODS, []).extend(own)
+        return {
+            (name, part): Job(tuple(own[start : start + cells_per_job]))
+            for name, own in cells.items()
+            for part, start in enumerate(range(0, len(own), cells_per_job))
+        }
+
+    @property
+    def reduction(self) -> dict[str, Any]:
+        """The rule that selects step sizes."""
+        return {"select_by": self.experiment.select_by, "target": self.experiment.target}
+
+    @property
+    def summary(self) -> str:
+        """What was run, in words, for captions."""
+        first = self.cells[0]
+        varied = {key for cell in self.cells for key in cell.varied}
+        shared = {
+            key: value
+            for key, value in first.settings.task.model_dump().items()
+            if value is not None and key not in varied
+        }
+        return self.experiment.described(shared, first.settings.steps, len(first.settings.seeds))
+
+
+def results_label(scale: str, overrides: Sequence[str]) -> str:
+    """The folder of a scale's results, with its slash: none for the paper's, one of its own for each set of
+    overrides, whatever their order and spelling, so that they live side by side."""
+    if not overrides:
+        return "" if scale == "paper" else f"/{scale}"
+    text = canonical(read(overrides).canonical)
+    return f"/{scale}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def plan_all(
+    names: Sequence[str] | None, scale: str, overrides: Sequence[str] = ()
+) -> dict[str, ExperimentPlan]:
+    """Plans of the named experiments, of all when None. Raises ConfigError with one sentence."""
+    chosen = options("experiment") if names is None else names
+    parsed = read(overrides)
+    check_option("scale", scale)
+    for group, given in (("experiment", chosen), ("method", parsed.named_methods)):
+        for name in given:
+            check_option(group, name, parsed.methods_from)
+    plans = {}
+    for name in chosen:
+        try:
+            plans[name] = _plan(name, scale, parsed, everywhere=names is None)
+        except ConfigError as error:
+            raise ConfigError(f"{error} (in experiment {name!r})") from None
+    _refuse_idle(parsed, plans)
+    return plans
+
+
+def plan(name: str, scale: str, overrides: Sequence[str] = ()) -> ExperimentPlan:
+    """The plan of an experiment. Raises ConfigError with one sentence."""
+    return plan_all([name], scale, overrides)[name]
+
+
+def _plan(name: str, scale: str, overrides: Overrides, everywhere: bool) -> ExperimentPlan:
+    """Compose an experiment at a scale and expand it. A method that overrides add to all experiments
+    (``everywhere``) is left out of those that it does not fit."""
+    content = compose_experiment(name, scale, overrides)
+    listed = content["experiment"]["methods"]
+    added = [one for one in overrides.methods if isinstance(listed, list) and one not in listed]
+    experiment = validate(
+        Experiment, _with_added(content.pop("experiment"), overrides), "experiment"
+    )
+    experiment.check(name, str(content["task"]["name"]), content["task"]["metrics"])
+    scaled = validate(Scale, content.pop("scale"), "scale")
+    methods = content.pop("methods")
+    for method in experiment.methods:
+        check_option("method", method, overrides.methods_from)
+    labels = {method: _label(methods[method]) for method in experiment.methods}
+    base = {key: value for key, value in content.items() if key not in PATH_KEYS}
+    # What an override sets, a scale leaves as it is.
+    changed = {change.key for change in overrides.changes}
+    if scaled.max_steps is not None and "steps" not in changed:
+        base["steps"] = min(base["steps"], scaled.max_steps)
+    for method in experiment.methods:
+        methods[method] = filled_in(methods[method], base["task"])
+        if isinstance(lr := methods[method]["lr"], list) and f"methods.{method}.lr" not in changed:
+            methods[method]["lr"] = scaled.thinned(lr, scaled.lr_points)
+    # A key that is a list in itself, such as metrics, is no axis.
+    replaced = {
+        key: value
+        for key, value in base["task"].items()
+        if f"task.{key}" in changed and key not in _list_keys(str(base["task"]["name"]))
+    }
+    problems = expand(experiment.problems, scaled, replaced)
+    cells: dict[str, list[Cell]] = {}
+    left_out: dict[str, str] = {}
+    for method in experiment.methods:
+        try:
+            cells[method] = [
+                _cell(problem, base, methods[method], overrides.method_word) for problem in problems
+            ]
+        except ConfigError as error:
+            if not everywhere or method not in added:
+                raise
+            left_out[method] = str(error)
+    present = [method for method in experiment.methods if method in cells]
+    experiment = experiment.model_copy(update={"methods": present})
+    ordered = tuple(cell for row in zip(*cells.values(), strict=True) for cell in row)
+    if ordered:
+        shared = set(LABEL_KEYS).intersection(*problems)
+        check_figures(experiment, [cell.settings for cell in ordered], shared)
+    return ExperimentPlan(
+        experiment,
+        ordered,
+        base["task"]["name"],
+        {method: labels[method] for method in present},
+        scaled.jobs_of == "method",
+        left_out,
+    )
+
+
+def _list_keys(task: str) -> set[str]:
+    """The keys of a task whose values are lists; none of an unknown one, refused with the runs."""
+    fields = TASKS[task].model_fields if task in TASKS else {}
+    return {key for key, field in fields.items() if get_origin(field.annotation) is list}
+
+
+def _label(method: dict[str, Any]) -> str:
+    """What figures call a method; it is not among the settings of its runs."""
+    label = method.pop("label", None)
+    if not isinstance(label, str):
+        name = method["name"]
+        raise ConfigError(f"method.{name}.label = {label!r} is not allowed: allowed is text")
+    return label
+
+
+def _with_added(experiment: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
+    """The experiment with the added methods that it lacks."""
+    own = experiment["methods"]
+    if not isinstance(own, list):
+        return experiment  # to be refused with whatever else is wrong with it
+    added = [name for name in overrides.methods if name not in own]
+    return experiment | {"methods": [*own, *added]}
+
+
+def _refuse_idle(overrides: Overrides, plans: dict[str, ExperimentPlan]) -> None:
+    """Refuse overrides that concern a method which no experiment has."""
+    present = {method for planned in plans.values() for method in planned.experiment.methods}
+    for planned in plans.values():
+        for method, reason in planned.left_out.items():
+            if method not in present:
+                raise ConfigError(f"+method={method} fits none of the experiments: {reason}")
+    for change in overrides.changes:
+        parts = change.key.split(".")
+        if parts[0] == "methods" and parts[1] not in present:
+            raise ConfigError(
+                f"{change.typed} = {change.text} is not allowed: the method is in none of the "
+                f"experiments {', '.join(plans)}"
+            )
+
+
+def _cell(varied: dict[str, Any], base: dict[str, Any], method: dict[str, Any], word: str) -> Cell:
+    changes = {key: value for key, value in varied.items() if key not in LABEL_KEYS}
+    unknown = [key for key in changes if key not in base["task"]]
+    if unknown:
+        raise ConfigError(
+            f"experiment.problems names {unknown[0]!r}, which is no key of the task"
+            f"{nearest(unknown[0], list(base['task']))}"
+        )
+    try:
+        settings = run_settings(base | {"task": base["task"] | changes, "method": method})
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("method.", f"{word}.{method['name']}.")) from None
+    readable = "_".join(f"{key}-{value}" for key, value in varied.items())
+    digest = hashlib.sha256(canonical(settings.task.model_dump()).encode()).hexdigest()[:8]
+    return Cell(f"{readable}_{digest}", varied, settings)

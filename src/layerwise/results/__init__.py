@@ -1,0 +1,1 @@
+"""What is kept: files, tables, records, and their reduction. No torch."""

@@ -1,0 +1,1 @@
+"""What may be set, typed, with refusals in one sentence. No torch."""

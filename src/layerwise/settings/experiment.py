@@ -1,0 +1,137 @@
+"""What an experiment says: problems, methods, the rule that selects step sizes, figures. No torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from layerwise.settings.tasks import TASKS
+from layerwise.settings.validation import ConfigError, Positive, Settings, nearest
+
+# What may select step sizes, in words, and the metric that it looks at.
+SELECTIONS = {
+    "steps_to_target": (
+        "the fewest iterations to subspace distance {target:g}",
+        "subspace_distance",
+    ),
+    "mean_subspace_distance": (
+        "the smallest subspace distance on average over the iterations",
+        "subspace_distance",
+    ),
+    "mean_train_loss": (
+        "the smallest training loss on average over the iterations",
+        "train_loss",
+    ),
+    "subspace_distance": (
+        "the smallest subspace distance at the last iteration",
+        "subspace_distance",
+    ),
+    "validation_error": (
+        "the smallest error on held-out data at the last iteration",
+        "validation_error",
+    ),
+}
+# Collects an experiment's tables as they are.
+NOTHING = "nothing"
+
+
+HELPERS = ("__init__", "panels", "style")
+FIGURES = sorted(
+    path.stem
+    for path in (Path(__file__).parents[1] / "figures").glob("*.py")
+    if path.stem not in HELPERS
+)
+
+
+class Experiment(Settings):
+    """What an experiment compares, and the rule that selects step sizes, the same for all methods."""
+
+    name: str
+    problems: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    methods: Annotated[list[str], Field(min_length=1)]
+    select_by: str  # a key of SELECTIONS, or NOTHING
+    target: Positive | None  # the subspace distance whose first passage is reported
+    figures: Annotated[list[str], Field(min_length=1)]
+    caption: str  # what the figures draw; {rule} stands for the selection of step sizes
+
+    def check(self, name: str, task: str, metrics: list[str]) -> None:
+        """Raise ConfigError where the experiment of the file ``name`` cannot be reduced, or drawn, on a
+        task that measures ``metrics``."""
+        if self.name != name:
+            raise ConfigError(
+                f"experiment.name = {self.name!r} is not allowed: allowed is its file's name, {name!r}"
+            )
+        for key in ("methods", "figures"):
+            if len(set(getattr(self, key))) < len(getattr(self, key)):
+                raise ConfigError(
+                    f"experiment.{key} = {getattr(self, key)} is not allowed: {key} must differ"
+                )
+        if task not in TASKS:
+            return  # refused with the runs
+        rules = [*TASKS[task].selects, NOTHING]
+        if self.select_by not in rules:
+            raise ConfigError(
+                f"experiment.select_by = {self.select_by!r} is not allowed with task = {task!r}: "
+                f"allowed is {' or '.join(rules)}{nearest(self.select_by, rules)}"
+            )
+        needed = None if self.select_by == NOTHING else SELECTIONS[self.select_by][1]
+        if needed is not None and needed not in metrics:
+            raise ConfigError(
+                f"experiment.select_by = {self.select_by!r} is not allowed: task.metrics = {metrics} lacks "
+                f"{needed}"
+            )
+        passes = self.select_by != NOTHING and "subspace_distance" in metrics
+        if self.target is None and passes:
+            raise ConfigError(
+                f"experiment.target = None is not allowed with task = {task!r}: allowed is the subspace "
+                "distance whose first passage is reported"
+            )
+        if self.target is not None and not passes:
+            raise ConfigError(
+                f"experiment.target = {self.target} is not allowed: no first passage of a subspace "
+                "distance is reported, leave null"
+            )
+        for figure in self.figures:
+            if figure not in FIGURES:
+                raise ConfigError(
+                    f"experiment.figures = {figure!r} is unknown{nearest(figure, FIGURES)} (allowed are "
+                    f"{', '.join(FIGURES)})"
+                )
+
+    def described(self, shared: dict[str, Any], steps: int, seeds: int) -> str:
+        """What was run, in words: the task's settings that all problems share, seeds, what is drawn."""
+        words = ", ".join(f"{key} = {value}" for key, value in shared.items() if key != "name")
+        task = str(shared["name"]).replace("_", " ").capitalize()
+        trained = "" if self.select_by == NOTHING else f"{steps} steps, "
+        caption = self.caption.replace("{rule}", self._rule())
+        return f"{task} with {words}; {trained}{seeds} seeds. {caption}"
+
+    def _rule(self) -> str:
+        """The rule that selects step sizes, as a sentence; nothing where none are selected."""
+        if self.select_by == NOTHING:
+            return ""
+        return (
+            "For every method alike, the step size (and damping) is the one with "
+            f"{SELECTIONS[self.select_by][0].format(target=self.target)}, by the median over seeds, "
+            "among those of its grid with which no seed diverges."
+        )
+
+
+class Scale(Settings):
+    """How much of an experiment is run; None keeps all."""
+
+    name: str
+    max_steps: Annotated[int, Field(ge=1)] | None
+    entries: Annotated[int, Field(ge=1)] | None
+    axis_points: Annotated[int, Field(ge=1)] | None
+    lr_points: Annotated[int, Field(ge=1)] | None
+    jobs_of: Literal["method", "experiment"]  # what a simulation job runs: a method, or all methods
+
+    def thinned(self, values: Sequence[Any], points: int | None) -> list[Any]:
+        """Keep ``points`` values: the ends, and evenly between them."""
+        if points is None or len(values) <= points:
+            return list(values)
+        if points == 1:
+            return list(values[:1])
+        return [values[round(i * (len(values) - 1) / (points - 1))] for i in range(points)]

@@ -1,0 +1,118 @@
+"""The training loop of every task: one tensor program for all seeds, step sizes and damping values."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from layerwise.methods.base import Update
+from layerwise.networks.base import Layers, Network, View
+
+Batch = TypeVar("Batch", covariant=True)
+
+# A run whose weights pass this bound, or are not finite, has diverged: weights are of order one here.
+WEIGHT_BOUND = 1e6
+
+
+class Stream(Protocol[Batch]):
+    """A source of batches."""
+
+    def next(self) -> Batch:
+        """The next batch."""
+
+
+# Values (S, V), or (S, 1) for all of a seed's variants, by metric, for a view on the coming batch; the
+# mask (S, V) tells which runs have not diverged.
+Measure = Callable[[View, Tensor], Mapping[Any, Tensor]]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """steps (R,); each metric (R, S, V); diverged_at (S, V): the step that was refused, or -1."""
+
+    steps: np.ndarray
+    metrics: dict[Any, np.ndarray]
+    diverged_at: np.ndarray
+
+
+def record_steps(steps: int, every: int | str) -> list[int]:
+    """The recorded steps, 0 and the last included.
+
+    ``every`` is an interval, or "log": each step at first, then steps 5 % apart.
+    """
+    if isinstance(every, str):
+        count = 1 + int(np.log(max(steps, 1)) / np.log(1.05))
+        points = np.geomspace(1, steps, count) if steps else np.zeros(1)
+        return sorted({0, steps, *np.rint(points).astype(int).tolist()})
+    return sorted({*range(0, steps + 1, every), steps})
+
+
+def train(
+    rule: Update,
+    network: Network[Any],
+    weights: Layers,
+    variants: int,
+    streams: Sequence[Stream[Any]],
+    recorded: Sequence[int],
+    measure: Measure,
+    report: Callable[[int], None],
+    bounds: Sequence[Tensor | float] | None = None,
+    reached: Callable[[Mapping[Any, Tensor]], Tensor] | None = None,
+) -> Trace:
+    """Train for max(recorded) steps, and measure at each recorded step.
+
+    Weights start as (S, 1, …), shared by a seed's ``variants``. ``streams`` has one stream for each batch
+    of a step. A run whose layer passes its bound (a number or (S, 1), default WEIGHT_BOUND) is frozen at
+    its last good weights and its metrics are NaN from then on; the others never notice. ``report`` is
+    called with each recorded step. With ``reached``, which tells of measured values which runs (S, V) are
+    where they should be, training ends at the first recorded step by which one variant has been there
+    with every seed: no other can then have a smaller median first passage that is not known already.
+    """
+    shape, device = (len(weights[0]), variants), weights[0].device
+    bounds = [WEIGHT_BOUND] * len(weights) if bounds is None else bounds
+    diverged_at = torch.full(shape, -1, device=device)
+    arrived = torch.zeros(shape, dtype=torch.bool, device=device)
+    lost = torch.full(shape, torch.nan, dtype=weights[0].dtype, device=device)
+    rows: list[dict[Hashable, Tensor]] = []
+    due, last, memory = set(recorded), max(recorded), rule.start(weights)
+    for step in range(last + 1):
+        batches = [stream.next() for stream in streams]
+        view = network.view(weights, batches[0])
+        alive = diverged_at < 0
+        if step in due:
+            # Where no run is left there is nothing to measure, whatever the metrics' columns.
+            measured = measure(view, alive) if bool(alive.any()) else dict.fromkeys(rows[0], lost)
+            rows.append({name: torch.where(alive, v, torch.nan) for name, v in measured.items()})
+            report(step)
+            if reached is not None:
+                arrived |= reached(rows[-1])
+                if bool(arrived.all(dim=0).any()):
+                    break
+        if step < last:
+            network.observe(weights, batches[0])
+            views = [view, *(network.view(weights, batch) for batch in batches[1:])]
+            proposed, memory = rule.step(views, memory)
+            ok = _within(proposed, bounds) & alive
+            diverged_at = torch.where(ok | ~alive, diverged_at, step + 1)
+            kept = ok[..., None, None]
+            weights = tuple(
+                torch.where(kept, new, old) for new, old in zip(proposed, weights, strict=True)
+            )
+    metrics = {
+        name: torch.stack([row[name].expand(shape) for row in rows]).cpu().numpy()
+        for name in rows[0]
+    }
+    steps = np.asarray(sorted(due)[: len(rows)])
+    return Trace(steps, metrics, diverged_at.cpu().numpy())
+
+
+def _within(weights: Layers, bounds: Sequence[Tensor | float]) -> Tensor:
+    """Which runs (S, V) have finite weights within the bounds; NaN compares as False."""
+    each = [
+        layer.abs().amax(dim=(-2, -1)) <= bound
+        for layer, bound in zip(weights, bounds, strict=True)
+    ]
+    return torch.stack(each).all(dim=0)

@@ -1,0 +1,458 @@
+"""One contract over all pairs of a rule and a network: where the network offers what the rule needs, a step
+is the rule's textbook form on autograd's derivatives; where it does not, the pair is refused.
+"""
+
+from collections.abc import Callable
+from itertools import product
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+from helpers import assert_close, population, random
+from layerwise import optim
+from layerwise.data.moments import Moments
+from layerwise.data.single_index import Batch, draw_instance
+from layerwise.methods.base import load_rule, rule_class, steps_of
+from layerwise.networks.activations import ACTIVATIONS
+from layerwise.networks.base import Layers, Network, NotOfferedError
+from layerwise.networks.linear import NETWORKS
+from layerwise.networks.single_index import SingleIndexNetwork
+from layerwise.planning.compose import compose_config, settings_of
+from layerwise.settings.method import MethodSettings
+from layerwise.settings.rule import rule_card
+from layerwise.settings.tasks import TASKS
+from layerwise.settings.validation import ConfigError
+from networks.mlp import MLP
+from networks.mlp import Batch as MLPBatch
+
+SEEDS, LRS, BATCH = (0, 1), (0.05, 0.2), 24
+ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
+KFAC = {"precondition_outputs": True, "lr_head": None}
+MUON = {"optimizer": "torch.optim.Muon", "weight_decay": 0.0}
+# Every rule with its options and damping values.
+RULES = {
+    "sgd.SGD": ({}, ()),
+    "adam.Adam": (ADAM, ()),
+    "spectral.SpectralDescent": ({}, ()),
+    "torch_optimizer.TorchOptimizer": (MUON, ()),
+    "kfac.KFAC": (KFAC | {"precondition_outputs": False}, (0.1, 0.5)),
+    "kfac.KFAC with P": (KFAC, (0.1, 0.5)),
+    "kfac.KFAC averaged": (KFAC | {"precondition_outputs": False, "factor_decay": 0.8}, (0.1, 0.5)),
+    "dfw.DFW": ({}, (0.1, 0.5)),
+    "amgd.AMGD": ({}, ()),
+    "gauss_newton.GaussNewton": ({}, (0.1, 0.5)),
+    "newton.Newton": ({}, (5.0, 10.0)),
+}
+
+
+class Family(NamedTuple):
+    """A network, its weights for two seeds, its batches, and what it computes for one run.
+
+    ``forward`` takes a run's layers, what reaches the first one, and the seed to the layers' inputs and
+    f(x) (n, d_y); ``data`` a seed's part of a batch to what reaches the first layer and y (n, d_y).
+    ``relative`` tells whether the readout's damping is in units of Q_F's mean diagonal, and ``power`` the
+    unit of Gauss-Newton's damping of the first layer for a run.
+    """
+
+    network: Network
+    weights: Layers
+    batches: list[list]
+    data: Callable[[object, int], tuple[Tensor, Tensor]]
+    forward: Callable[[Layers, Tensor, int], tuple[list[Tensor], Tensor]]
+    relative: bool = False
+    power: Callable[[Layers, int], float] = lambda layers, seed: 1.0
+
+
+def linear_family(name: str) -> Family:
+    of = population(SEEDS)
+    s, k, d_x = of.features.shape
+    d_y = of.head.shape[1]
+    raw = [
+        [
+            (
+                random(s, BATCH, d_x, seed=10 * t + b) + 0.3,
+                random(s, BATCH, d_y, seed=50 + 10 * t + b),
+            )
+            for b in range(2)
+        ]
+        for t in range(3)
+    ]
+    moments = [[Moments.of_batch(*batch) for batch in step] for step in raw]
+    kept = {
+        id(m): batch for own, step in zip(moments, raw, strict=True)
+        for m, batch in zip(own, step, strict=True)
+    }  # fmt: skip
+    whitening = of.covariance_power(-0.5)
+
+    def data(batch: object, seed: int) -> tuple[Tensor, Tensor]:
+        x, y = (part[seed] for part in kept[id(batch)])
+        if name == "whitened":
+            x = x @ whitening[seed]
+        if name == "bn_input":
+            x = torch.nn.BatchNorm1d(d_x, affine=False, dtype=x.dtype)(x)
+        return x, y
+
+    def forward(layers: Layers, x: Tensor, seed: int) -> tuple[list[Tensor], Tensor]:
+        z = x @ layers[0].mT
+        if name == "bn_hidden":
+            z = torch.nn.BatchNorm1d(k, affine=False, dtype=x.dtype)(z)
+        return [x, z], z @ layers[1].mT
+
+    weights = random(s, 1, k, d_x, seed=1) / 2, random(s, 1, d_y, k, seed=2) / 2
+    return Family(NETWORKS[name](of), weights, moments, data, forward)
+
+
+def single_index_family(name: str, layers: str) -> Family:
+    settings = settings_of(
+        compose_config(
+            ["task=single_index", "task.d=5", "task.width=6", "task.activation=tanh",
+             "task.kappa_x=10", f"task.layers={layers}", "task.readout_scale=1.0"]
+        )
+    )  # fmt: skip
+    task = settings.task
+    instances = [draw_instance(task, seed) for seed in SEEDS]
+    network = SingleIndexNetwork(name, task, instances)
+    readout = torch.stack([one.readout for one in instances])[:, None, None]
+    features = torch.stack([one.features for one in instances])[:, None]
+    weights = (features, readout) if layers == "both" else (features,)
+    batches = [
+        [Batch(random(2, BATCH, 5, seed=3 * t) + 0.3, random(2, BATCH, seed=3 * t + 1))] * 2
+        for t in range(3)
+    ]
+
+    def data(batch: Batch, seed: int) -> tuple[Tensor, Tensor]:
+        x, instance = batch.x[seed], instances[seed]
+        if name == "whitened":
+            x = x @ (instance.eigenvectors / instance.eigenvalues.sqrt()) @ instance.eigenvectors.mT
+        if name == "bn_input":
+            x = torch.nn.BatchNorm1d(5, affine=False, dtype=x.dtype)(x)
+        return x, batch.y[seed][:, None]
+
+    def head(own: Layers, seed: int) -> Tensor:
+        return own[1] if layers == "both" else readout[seed, 0]
+
+    def forward(own: Layers, x: Tensor, seed: int) -> tuple[list[Tensor], Tensor]:
+        hidden = x @ own[0].mT
+        if name == "bn_hidden":
+            hidden = torch.nn.BatchNorm1d(6, affine=False, dtype=x.dtype)(hidden)
+        z = torch.tanh(hidden)
+        return [x, z][: len(own)], z @ head(own, seed).mT
+
+    def power(own: Layers, seed: int) -> float:
+        return float(head(own, seed).square().sum())
+
+    return Family(network, weights, batches, data, forward, relative=True, power=power)
+
+
+def mlp_family(n: int = BATCH) -> Family:
+    weights = tuple(
+        random(2, 1, *shape, seed=place) / 2 for place, shape in enumerate(((6, 5), (4, 6), (2, 4)))
+    )
+    batches = [
+        [MLPBatch(random(2, n, 5, seed=3 * t), random(2, n, 2, seed=3 * t + 1))] * 2
+        for t in range(3)
+    ]
+
+    def forward(layers: Layers, x: Tensor, seed: int) -> tuple[list[Tensor], Tensor]:
+        inputs = [x]
+        for layer in layers[:-1]:
+            inputs.append(torch.tanh(inputs[-1] @ layer.mT))
+        return inputs, inputs[-1] @ layers[-1].mT
+
+    return Family(
+        MLP(torch.tanh), weights, batches, lambda batch, s: (batch.x[s], batch.y[s]), forward
+    )
+
+
+FAMILIES: dict[str, Callable[[], Family]] = {
+    **{f"linear {name}": (lambda name=name: linear_family(name)) for name in NETWORKS},
+    **{
+        f"single_index {name}, {layers}": (
+            lambda name=name, layers=layers: single_index_family(name, layers)
+        )
+        for name in TASKS["single_index"].networks
+        for layers in ("first", "both")
+    },
+    "three layers": mlp_family,
+}
+
+
+class Textbook:
+    """One run of a rule by autograd and dense algebra: ``step`` takes its layers and the step's batches."""
+
+    def __init__(self, family: Family, seed: int, lr: float, damping: float, options: dict) -> None:
+        self.forward = lambda layers, x: family.forward(layers, x, seed)
+        self.family, self.seed, self.lr, self.damping = family, seed, lr, damping
+        self.options, self.memory, self.count = options, [], 0
+
+    def loss(self, layers: Layers, batch: object) -> Tensor:
+        x, y = self.family.data(batch, self.seed)
+        return 0.5 * (y - self.forward(layers, x)[1]).square().sum(dim=1).mean()
+
+    def gradients(self, layers: Layers, batch: object) -> Layers:
+        leaves = tuple(layer.detach().clone().requires_grad_() for layer in layers)
+        return torch.autograd.grad(self.loss(leaves, batch), leaves)
+
+    def moved(self, layers: Layers, directions: Layers) -> Layers:
+        return tuple(w - self.lr * d for w, d in zip(layers, directions, strict=True))
+
+    def SGD(self, layers: Layers, batches: list) -> Layers:
+        return self.moved(layers, self.gradients(layers, batches[0]))
+
+    def SpectralDescent(self, layers: Layers, batches: list) -> Layers:
+        parts = [
+            torch.linalg.svd(g, full_matrices=False) for g in self.gradients(layers, batches[0])
+        ]
+        return self.moved(layers, tuple(s.sum() * U @ Vh for U, s, Vh in parts))
+
+    def _optimizer(self, layers: Layers, batches: list, make: Callable) -> Layers:
+        if not self.memory:
+            self.memory = [torch.nn.Parameter(layer.clone()) for layer in layers]
+            self.optimizer = make(self.memory)
+        for parameter, gradient in zip(
+            self.memory, self.gradients(tuple(self.memory), batches[0]), strict=True
+        ):
+            parameter.grad = gradient
+        self.optimizer.step()
+        return tuple(parameter.detach().clone() for parameter in self.memory)
+
+    def Adam(self, layers: Layers, batches: list) -> Layers:
+        return self._optimizer(layers, batches, lambda p: torch.optim.Adam(p, lr=self.lr))
+
+    def TorchOptimizer(self, layers: Layers, batches: list) -> Layers:
+        make = lambda p: torch.optim.Muon(p, lr=self.lr, weight_decay=0.0)  # noqa: E731
+        return self._optimizer(layers, batches, make)
+
+    def KFAC(self, layers: Layers, batches: list) -> Layers:
+        batch, decay = batches[0], self.options.get("factor_decay", 0.0)
+        x, _ = self.family.data(batch, self.seed)
+        self.memory = self.memory or [[] for _ in layers]
+        layers, count = list(layers), len(layers)
+        for place in range(count):
+            a = self.forward(tuple(layers), x)[0][place]
+            Q = a.mT @ a / len(a)
+            readout = place == count - 1 and count > 1
+            if not readout:
+                self.memory[place].append(Q)
+                ages = [decay**age for age in reversed(range(len(self.memory[place])))]
+                Q = sum(w * m for w, m in zip(ages, self.memory[place], strict=True)) / sum(ages)
+            damping = self.damping
+            if readout:
+                damping = damping * Q.trace() / len(Q) if self.family.relative else 0.0
+            gradient = self.gradients(tuple(layers), batch)[place]
+            if self.options["precondition_outputs"] and place < count - 1:
+                gradient = torch.linalg.solve(self._outputs(tuple(layers), x, place), gradient)
+            damped = Q + damping * torch.eye(len(Q), dtype=Q.dtype)
+            layers[place] = layers[place] - self.lr * gradient @ damped.inverse()
+        return tuple(layers)
+
+    def _outputs(self, layers: Layers, x: Tensor, place: int) -> Tensor:
+        """P = E J^T J, with J the Jacobian of f by a layer's outputs, sample by sample."""
+        bend = torch.tanh if len(layers) > 2 else lambda h: h
+        total = 0.0
+        for a in self.forward(layers, x)[0][place]:
+
+            def rest(h: Tensor) -> Tensor:
+                for layer in layers[place + 1 :]:
+                    h = layer @ bend(h)
+                return h
+
+            J = torch.autograd.functional.jacobian(rest, layers[place] @ a)
+            total = total + J.mT @ J
+        return total / len(x)
+
+    def DFW(self, layers: Layers, batches: list, whiten: bool = True) -> Layers:
+        x, _ = self.family.data(batches[0], self.seed)
+        direction = self.gradients(layers, batches[0])[0]
+        if whiten:
+            Q = x.mT @ x / len(x) + self.damping * torch.eye(x.shape[1], dtype=x.dtype)
+            direction = direction @ Q.inverse()
+        G = torch.linalg.qr((layers[0] - self.lr * direction).mT).Q.mT
+        x, y = self.family.data(batches[1], self.seed)
+        return G, torch.linalg.lstsq(x @ G.mT, y).solution.mT
+
+    def AMGD(self, layers: Layers, batches: list) -> Layers:
+        return self.DFW(layers, batches, whiten=False)
+
+    def _flat(self, layers: Layers) -> Tensor:
+        return torch.cat([layer.flatten() for layer in layers])
+
+    def _layers(self, flat: Tensor, like: Layers) -> Layers:
+        parts = flat.split([layer.numel() for layer in like])
+        return tuple(part.view_as(layer) for part, layer in zip(parts, like, strict=True))
+
+    def GaussNewton(self, layers: Layers, batches: list) -> Layers:
+        x, _ = self.family.data(batches[0], self.seed)
+        flat = self._flat(layers)
+        J = torch.autograd.functional.jacobian(
+            lambda w: self.forward(self._layers(w, layers), x)[1], flat
+        )
+        J = J.reshape(-1, len(flat))
+        units = torch.ones_like(flat)
+        units[: layers[0].numel()] = self.family.power(layers, self.seed)
+        H = J.mT @ J / len(x) + self.damping * torch.diag(units)
+        step = torch.linalg.solve(H, self._flat(self.gradients(layers, batches[0])))
+        return self._layers(flat - self.lr * step, layers)
+
+    def Newton(self, layers: Layers, batches: list) -> Layers:
+        flat = self._flat(layers)
+        H = torch.autograd.functional.hessian(
+            lambda w: self.loss(self._layers(w, layers), batches[0]), flat
+        )
+        damped = H + self.damping * torch.eye(len(flat), dtype=flat.dtype)
+        step = torch.linalg.solve(damped, self._flat(self.gradients(layers, batches[0])))
+        return self._layers(flat - self.lr * step, layers)
+
+
+def settings(rule: str) -> MethodSettings:
+    options, damping = RULES[rule]
+    return MethodSettings(
+        name="tested", rule=rule.split(" ")[0], network="plain", lr=list(LRS),
+        damping=list(damping), options=options,
+    )  # fmt: skip
+
+
+def lacking(rule: str, offers: frozenset[str]) -> set[str]:
+    """What a rule needs and is not offered."""
+    method = settings(rule)
+    extra = {n for o, n in method.card.option_needs.items() if method.options.get(o)}
+    return ({*method.card.needs} | extra) - offers
+
+
+def loaded(rule: str, family: Family):
+    """The rule on a family's layers, with step sizes as they stand."""
+    method = settings(rule)
+    units = [1.0] * len(family.weights)
+    return load_rule(method, steps_of(method.lr, method.damping, units, family.weights[0]))
+
+
+PAIRS = list(product(RULES, FAMILIES))
+
+
+@pytest.mark.parametrize(
+    ("rule", "name"), [pair for pair in PAIRS if not lacking(pair[0], FAMILIES[pair[1]]().network.offers)]
+)  # fmt: skip
+def test_an_offered_pair_steps_by_the_textbook(rule, name):
+    """Three steps of every seed and variant, which share their weights at first."""
+    family, (options, dampings) = FAMILIES[name](), RULES[rule]
+    tested = loaded(rule, family)
+    weights, memory = family.weights, tested.start(family.weights)
+    paths = []
+    for batches in family.batches:
+        views = [family.network.view(weights, one) for one in batches[: tested.batches]]
+        weights, memory = tested.step(views, memory)
+        paths.append(weights)
+    variants = list(product(dampings or (0.0,), LRS))
+    for s, (v, (damping, lr)) in product(range(2), enumerate(variants)):
+        textbook = Textbook(family, s, lr, damping, options)
+        layers = tuple(layer[s, 0] for layer in family.weights)
+        for batches, found in zip(family.batches, paths, strict=True):
+            method = settings(rule).rule.split(".")[1]
+            layers = getattr(textbook, method)(layers, batches)
+            own = [layer[s, v] for layer in found]
+            if method in ("DFW", "AMGD"):  # up to the features' basis
+                assert_close(own[1] @ own[0], layers[1] @ layers[0], 1e-8)
+                assert_close(own[0].mT @ own[0], layers[0].mT @ layers[0], 1e-8)
+            else:
+                # Muon orthogonalises in bfloat16, which rounds the last bits of its input away.
+                tolerance = 2e-2 if method == "TorchOptimizer" else 1e-8
+                for actual, expected in zip(own, layers, strict=True):
+                    assert_close(actual, expected, tolerance)
+
+
+@pytest.mark.parametrize(
+    ("rule", "name"), [pair for pair in PAIRS if lacking(pair[0], FAMILIES[pair[1]]().network.offers)]
+)  # fmt: skip
+def test_a_pair_without_the_need_is_refused(rule, name):
+    """By the view that is asked, and for the networks of a task by the settings, before any run."""
+    family = FAMILIES[name]()
+    tested = loaded(rule, family)
+    if lacking(rule, family.network.offers) != {"linear"}:
+        with pytest.raises((NotOfferedError, IndexError)) as refusal:
+            views = [family.network.view(family.weights, one) for one in family.batches[0]]
+            tested.step(views[: tested.batches], tested.start(family.weights))
+        assert refusal.type is NotOfferedError or len(family.weights) == 1
+    if name == "three layers":
+        return
+    task, network = name.split(",")[0].split(" ")
+    task = {"linear": "linear_representation"}.get(task, task)
+    options = {k: "null" if v is None else str(v).lower() for k, v in RULES[rule][0].items()}
+    with pytest.raises(ConfigError, match="tested needs .* which this network has not"):
+        settings_of(
+            compose_config(
+                [f"task={task}", "method=sgd", "method.name=tested", f"method.network={network}",
+                 f"method.rule={settings(rule).rule}", f"method.damping={list(RULES[rule][1])}",
+                 *(f"+method.options.{key}={value}" for key, value in options.items())]
+            )
+        )  # fmt: skip
+
+
+def test_every_rule_and_every_offer_is_in_the_contract():
+    from layerwise.settings.rule import _known
+
+    assert {rule.split(" ")[0] for rule in RULES} == set(_known())
+    for rule in RULES:
+        card, made = rule_card(rule.split(" ")[0]), rule_class(settings(rule))
+        for key in ("needs", "batches", "scale", "takes_damping", "option_needs", "where_offered"):
+            assert getattr(card, key) == getattr(made, key)  # what plans read is what runs
+    for name, task in TASKS.items():
+        for network, offers in task.networks.items():
+            family = {"linear_representation": "linear", "single_index": "single_index"}[name]
+            key = f"{family} {network}" + (", both" if name == "single_index" else "")
+            assert FAMILIES[key]().network.offers == offers
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("name", ["single_index plain, both", "single_index bn_hidden, both"])
+def test_every_activations_gradient_is_autograds(name, activation):
+    family = FAMILIES[name]()
+    network = family.network
+    network._activation = ACTIVATIONS[activation]
+    batch = family.batches[0][0]
+    view = network.view(family.weights, batch)
+    for s in range(2):
+        leaves = [layer[s, 0].clone().requires_grad_() for layer in family.weights]
+        hidden = batch.x[s] @ leaves[0].mT
+        if "bn_hidden" in name:
+            hidden = torch.nn.BatchNorm1d(6, affine=False, dtype=hidden.dtype)(hidden)
+        prediction = ACTIVATIONS[activation].value(hidden) @ leaves[1][0]
+        loss = 0.5 * (batch.y[s] - prediction).square().mean()
+        assert_close(view.loss[s, 0], loss.detach())
+        for found, expected in zip(view.gradients, torch.autograd.grad(loss, leaves), strict=True):
+            assert_close(found[s, 0], expected)
+
+
+def test_kfac_on_three_layers_is_that_of_the_optimizer():
+    """An optimiser for each layer in turn, as Eq. 5 moves a layer at the new values of those before it."""
+    family = mlp_family(n=200)  # enough samples that undamped factors are well conditioned
+    batches = [step[0] for step in family.batches]
+    options = KFAC | {"precondition_outputs": True}
+    method = MethodSettings(
+        name="tested", rule="kfac.KFAC", network="plain", lr=[0.3], damping=[0.0], options=options
+    )
+    rule = load_rule(method, steps_of([0.3], [0.0], [1.0] * 3, family.weights[0]))
+    weights, memory = family.weights, rule.start(family.weights)
+    for batch in batches:
+        weights, memory = rule.step([family.network.view(weights, batch)], memory)
+    for seed in range(2):
+        shapes = [(5, 6), (6, 4), (4, 2)]
+        linears = [torch.nn.Linear(*shape, bias=False, dtype=torch.float64) for shape in shapes]
+        model = torch.nn.Sequential(
+            linears[0], torch.nn.Tanh(), linears[1], torch.nn.Tanh(), linears[2]
+        )
+        for linear, layer in zip(linears, family.weights, strict=True):
+            linear.weight.data.copy_(layer[seed, 0])
+        each = [
+            optim.KFAC(model, 0.3, params=one.parameters(), damping=0.0, output_damping=0.0)
+            for one in linears
+        ]
+        for batch in batches:
+            for optimizer in each:
+                optimizer.zero_grad()
+                error = model(batch.x[seed]) - batch.y[seed]
+                (0.5 * error.square().sum(dim=1).mean()).backward()
+                optimizer.step()
+        for linear, layer in zip(linears, weights, strict=True):
+            assert_close(layer[seed, 0], linear.weight.detach(), 1e-12)

@@ -1,0 +1,129 @@
+"""Every experiment of the configuration, run small from its plan to its figures, in this process."""
+
+import importlib
+import json
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.text import Text
+
+from helpers import QUICK_SIZES, quick_plan
+from layerwise.figures import render, style
+from layerwise.planning.compose import options
+from layerwise.planning.drawing import reads_of
+from layerwise.planning.expand import LABEL_KEYS
+from layerwise.planning.plan import ExperimentPlan, Job, plan
+from layerwise.results.aggregate import aggregate, collect
+from layerwise.results.tables import read_table
+from layerwise.tasks import linear_representation
+from layerwise.tasks.run import run_cell, run_job
+
+
+def tables(planned: ExperimentPlan, folder: Path) -> list[Path]:
+    """The reduced tables of an experiment, by the functions that the scripts call."""
+    paths = []
+    for (method, part), job in planned.jobs(16).items():
+        paths.append(folder / "runs" / f"{method}-{part}.parquet")
+        run_job(json.loads(job.content), None, paths[-1])
+    experiment = planned.experiment
+    if experiment.select_by == "nothing":
+        collect(paths, folder)
+    else:
+        aggregate(paths, experiment.select_by, experiment.target, folder)
+    return sorted(folder.glob("*.parquet"))
+
+
+@pytest.mark.parametrize("name", options("experiment"))
+def test_an_experiment_runs_from_its_plan_to_its_figures(name: str, tmp_path: Path) -> None:
+    """Each figure draws every method, from rows without duplicates, and from what it says that it reads
+    alone."""
+    experiment = quick_plan(name)
+    reduced = {path.stem: read_table(path) for path in tables(experiment, tmp_path)}
+    task = experiment.cells[0].settings.task
+    own = {*task.model_dump(), *task.metrics, *LABEL_KEYS}
+    for figure in experiment.experiment.figures:
+        read = {
+            table: reduced[table].drop(columns=own.difference(columns), errors="ignore")
+            for table, columns in reads_of(figure).tables.items()
+        }
+        render(figure, read, experiment.labels, tmp_path / f"{figure}.pdf")
+        drawn = pd.read_csv(tmp_path / f"{figure}.csv")
+        assert not drawn.duplicated().any()
+        assert set(drawn["method"]) == set(experiment.experiment.methods)
+        assert (tmp_path / f"{figure}.png").stat().st_size > 10_000
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("name", "all_methods"),
+    [
+        *((name, False) for name in options("experiment")),
+        *(pytest.param(name, True, marks=pytest.mark.slow) for name in options("experiment")),
+    ],
+)
+def test_a_method_that_diverges_everywhere_is_drawn(
+    name: str, all_methods: bool, tmp_path: Path
+) -> None:
+    """One method, or each, at step sizes that are all too large: the figures are drawn without a
+    warning, nothing in them says NaN, and the drawn table has the method."""
+    methods = quick_plan(name).experiment.methods
+    chosen = methods if all_methods else methods[:1]
+    experiment = quick_plan(name, *(f"method.{method}.lr=[1e20,1e30]" for method in chosen))
+    read = {path.stem: read_table(path) for path in tables(experiment, tmp_path)}
+    for name in experiment.experiment.figures:
+        with mpl.rc_context(style.RC):
+            drawing = importlib.import_module(f"layerwise.figures.{name}")
+            figure, drawn = drawing.draw(read, experiment.labels)
+            figure.canvas.draw()
+        said = " ".join(text.get_text().lower() for text in figure.findobj(Text))
+        plt.close(figure)
+        assert "nan" not in said and "inf" not in said
+        assert name == "contraction" or set(chosen) <= set(drawn["method"])
+
+
+def test_captions_say_what_was_run() -> None:
+    """Settings that all problems share, their number of seeds, and the selection rule."""
+    for name in options("experiment"):
+        summary = plan(name, "paper").summary
+        assert "16 seeds" in summary and "{" not in summary
+    assert "smallest training loss on average" in plan("batch_norm", "paper").summary
+    assert "kappa_x" not in plan("transfer", "paper").summary.split(";")[0]
+    # Only some of its problems vary the layers; the others' value is not what all share.
+    assert "layers" not in plan("single_index_regimes", "paper").summary.split(";")[0]
+
+
+def test_step_sizes_span_two_decades_where_one_is_selected() -> None:
+    """But in `contraction`, which draws every step size and keeps to stable ones."""
+    plans = [plan(name, "paper") for name in options("experiment") if name != "contraction"]
+    selecting = [one for one in plans if one.experiment.select_by != "nothing"]
+    assert selecting
+    for cell in (cell for one in selecting for cell in one.cells):
+        lrs = np.array(cell.settings.method.lr)
+        assert lrs.max() / lrs.min() >= 90, (cell.settings.method.name, cell.problem)
+
+
+def test_transfer_tasks_share_one_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same tables, bitwise, as from a run for each transfer task."""
+    own = [*QUICK_SIZES["linear_representation"], "seeds=2", "steps=6", "task.kappa_x=[1,10]"]
+    cells = plan("batch_norm", "quick", [*own, "task.transfer_kappa_x=[null,100]"]).cells
+    cells += plan("batch_norm", "quick", [*own, "task.n_transfer=5"]).cells
+    sgd = tuple(cell for cell in cells if cell.settings.method.name == "sgd")
+    trained = []
+    train = linear_representation.train
+    monkeypatch.setattr(
+        linear_representation, "train", lambda *of, **more: trained.append(of) or train(*of, **more)
+    )
+    run_job(json.loads(Job(sgd).content), None, tmp_path / "together.parquet")
+    assert len(sgd) == 6 and len(trained) == 2
+    together = read_table(tmp_path / "together.parquet").set_index("problem")
+    for cell in sgd:
+        run_cell(cell.settings, None, tmp_path / "alone.parquet")
+        alone = read_table(tmp_path / "alone.parquet")
+        own = together.loc[[cell.problem]].reset_index(drop=True)
+        pd.testing.assert_frame_equal(
+            own[alone.columns], alone, check_exact=True, check_dtype=False
+        )

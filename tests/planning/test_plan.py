@@ -1,0 +1,147 @@
+"""From configuration to jobs: what is planned, in which parts, and what a job's content depends on."""
+
+import json
+
+import pytest
+from omegaconf import OmegaConf
+
+from layerwise.planning.compose import compose_config, compose_experiment, options
+from layerwise.planning.overrides import read
+from layerwise.planning.plan import plan, plan_all, results_label
+from layerwise.settings.validation import ConfigError
+
+SMALL = ("seeds=2", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32")
+
+
+def content(*overrides: str) -> dict[tuple[str, int], str]:
+    jobs = plan("contraction", "paper", (*SMALL, *overrides)).jobs(16)
+    return {name: job.content for name, job in jobs.items()}
+
+
+def test_parts_cover_every_cell_once_and_in_order():
+    planned = plan("contraction", "paper", SMALL)
+    whole, parts = planned.jobs(16), planned.jobs(4)
+    assert list(whole) == [("sgd", 0), ("kfac", 0)]
+    assert list(parts) == [("sgd", 0), ("sgd", 1), ("kfac", 0), ("kfac", 1)]
+    for method in ("sgd", "kfac"):
+        assert parts[method, 0].cells + parts[method, 1].cells == whole[method, 0].cells
+    assert len(parts["sgd", 0].cells) == 4
+
+
+def test_at_the_quick_scale_a_job_runs_all_methods_in_their_order():
+    overrides = ("seeds=2", "steps=3")
+    together = plan("contraction", "quick", overrides).jobs(16)
+    ((name, job),) = together.items()
+    assert name == ("all", 0)
+    methods = json.loads(job.content)
+    assert [one["settings"]["method"]["name"] for one in methods] == ["sgd", "kfac"]
+    for one in methods:
+        assert [problem["varied"]["kappa_x"] for problem in one["problems"]] == [1, 100]
+
+
+def test_a_methods_setting_changes_its_own_job_only():
+    before, after = content(), content("methods.kfac.damping=[0.5]")
+    assert before["sgd", 0] == after["sgd", 0]
+    assert before["kfac", 0] != after["kfac", 0]
+
+
+def test_an_axis_of_the_experiment_can_be_replaced():
+    problems = json.loads(content("task.kappa_x=[7]")["sgd", 0])[0]["problems"]
+    assert {problem["task"]["kappa_x"] for problem in problems} == {7}
+    assert {problem["varied"]["kappa_f"] for problem in problems} == {1, 10}
+
+
+def test_instances_are_drawn_once_for_problems_that_share_them():
+    planned = plan("contraction", "paper", (*SMALL, "task.kappa_f=[1]", "task.kappa_x=[1,10]"))
+    for job in planned.jobs().values():
+        assert [json.loads(one)["kappa_x"] for one in job.instances] == [1, 10]
+    (job,) = plan("sample_size", "quick", ["task.batch_size=[100,200,300]"]).jobs().values()
+    assert len({cell.problem for cell in job.cells}) == 3 and len(job.instances) == 1
+    (job,) = plan("one_step_alignment", "quick").jobs().values()
+    assert job.instances == ()
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        ["b=2", "method.kfac.lr=[0.1,1]", "+method=soap"],
+        ["+method=soap", "methods.kfac.lr=[0.10, 1]", "b=2"],
+    ],
+)
+def test_order_and_spelling_of_overrides_are_the_same_result(again):
+    overrides = ["method.kfac.lr=[0.1,1]", "+method=soap", "b=2"]
+    assert results_label("paper", overrides) == results_label("paper", again)
+    assert results_label("quick", overrides) != results_label("paper", overrides)
+
+
+def test_swapped_values_of_overrides_are_another_result():
+    assert results_label("paper", ["a=1", "b=2"]) != results_label("paper", ["a=2", "b=1"])
+    assert results_label("paper", ["a=1", "b=2"]) != results_label("paper", ["a=1"])
+
+
+@pytest.mark.parametrize("scale", options("scale"))
+@pytest.mark.parametrize("name", options("experiment"))
+def test_what_is_planned_is_what_hydra_composes(name, scale):
+    """Hydra's own composition, with every method by itself, gives the same settings and overrides."""
+    task = "task.noise=0.5"
+    ours = compose_experiment(
+        name, scale, read([task, "method.sgd.lr=[0.7]", "+method.sgd.options.new={a: [1]}"])
+    )
+    every = [f"+method@methods.{method}={method}" for method in options("method")]
+    hydras = compose_config(
+        ["~method", *every, f"+experiment={name}", f"+scale={scale}", task,
+         "methods.sgd.lr=[0.7]", "+methods.sgd.options.new={a: [1]}"]
+    )  # fmt: skip
+    expected = OmegaConf.to_container(hydras, resolve=True)
+    assert {"sgd", *expected["experiment"]["methods"]} == set(ours["methods"])
+    expected["methods"] = {method: expected["methods"][method] for method in ours["methods"]}
+    assert ours == expected
+
+
+def test_a_scale_leaves_what_an_override_sets():
+    lrs = [0.1, 0.2, 0.3, 0.4, 0.5]
+    planned = plan(
+        "contraction", "quick", ["steps=70", f"method.sgd.lr={lrs}", "task.kappa_x=[1,2,3]"]
+    )
+    settings = {cell.settings.method.name: cell.settings for cell in planned.cells}
+    assert settings["sgd"].steps == 70 and settings["sgd"].method.lr == lrs
+    assert len(settings["kfac"].method.lr) == 3
+    assert [cell.varied["kappa_x"] for cell in planned.cells[::2]] == [1, 2, 3]
+
+
+def test_an_added_method_joins_the_experiments_that_can_have_it():
+    planned = plan_all(
+        ["contraction", "head_to_head", "one_step_alignment"], "quick", ["+method=adam"]
+    )
+    methods = {name: one.experiment.methods for name, one in planned.items()}
+    assert methods["contraction"] == ["sgd", "kfac", "adam"]
+    assert methods["head_to_head"].count("adam") == 1
+    assert methods["one_step_alignment"] == ["sgd", "kfac", "adam"]
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("task={kappa_x: 3}", "task = '{kappa_x:3}' is unknown"),
+        ("task.noise=[0,1]", r"task.noise = \[0, 1\] is not allowed: allowed is one value, lists are for "
+                             "what the experiment varies, task.kappa_x, task.kappa_f"),
+        ("~steps", "the override '~steps' is not allowed: allowed are key=value"),
+        ("method@x=sgd", "the override 'method@x=sgd' is not allowed"),
+        ("task.noise", "it is not of Hydra's form key=value"),
+        ("task.kappa_x.low=3", "task.kappa_x.low = 3 is not allowed"),
+        ("method.kfac.lrs=[1]", "there is no such key, did you mean 'method.kfac.lr'"),
+        ("experiment.methods=[sgd,kfacc]", "method = 'kfacc' is unknown, did you mean 'kfac'"),
+        ("stop_at=${nothing}", "Interpolation key 'nothing' not found"),
+    ],
+)  # fmt: skip
+def test_overrides_that_cannot_be_used_are_refused(override, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        plan("contraction", "quick", [override])
+
+
+@pytest.mark.parametrize("word", ["task.spectrum=${oc.env:SECRET}", "seeds=${oc.env:SECRET}"])
+def test_the_environment_is_not_read(word, monkeypatch):
+    monkeypatch.setenv("SECRET", "hidden value")
+    with pytest.raises(ConfigError, match="it calls a resolver") as refused:
+        plan("contraction", "quick", (word,))
+    assert "hidden value" not in str(refused.value)

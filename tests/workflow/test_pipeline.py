@@ -1,0 +1,187 @@
+"""The pipeline on a copy of the project: a real small run, what reruns after which change, refusals."""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from checkout import OVERRIDES, Checkout, only
+from helpers import RUN_COLUMNS
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout in which the small pipeline has run."""
+    checkout = Checkout(tmp_path_factory.mktemp("pipeline"))
+    done = checkout.small()
+    assert done.returncode == 0, done.stdout + done.stderr
+    return checkout
+
+
+@pytest.fixture
+def checkout(finished: Checkout) -> Checkout:
+    """The finished checkout; what a test edits is put back."""
+    before = {
+        path: path.read_bytes()
+        for name in ("config", "workflow", "src")
+        for path in (finished.folder / name).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    yield finished
+    for path, content in before.items():
+        if path.read_bytes() != content:
+            path.write_bytes(content)
+
+
+def test_small_run_leaves_every_result(finished: Checkout) -> None:
+    """Tables have the schema, every run its record, figures come as PDF, PNG and table."""
+    results = only(finished.folder, "results/quick-*/contraction")
+    tables = sorted(results.glob("runs/*.parquet"))
+    assert len(tables) == 2  # two methods, on two problems each
+    for table in tables:
+        runs = pd.read_parquet(table)
+        assert tuple(runs.columns) == (*RUN_COLUMNS, "problem")
+        assert set(runs["status"]) == {"ok"} and runs["problem"].nunique() == 2
+        record = json.loads(Path(f"{table}.json").read_text())
+        assert {"host", "versions", "python"} <= record.keys()
+        assert [cell["seeds"] for cell in record["cells"]] == [[0, 1], [0, 1]]
+        assert all(cell["configuration"]["steps"] == 20 for cell in record["cells"])
+        assert all(cell["wall_seconds"] > 0 for cell in record["cells"])
+    assert len(list(results.glob("benchmarks/*.tsv"))) == 4
+    figures = only(finished.folder, "figures/quick-*")
+    assert {path.name for path in figures.iterdir()} == {
+        "runs.html",
+        *(f"contraction.{kind}" for kind in ("pdf", "png", "csv")),
+    }
+    drawn = pd.read_csv(figures / "contraction.csv")
+    kfac = drawn[drawn["method"] == "kfac"]
+    assert (kfac["median"] - kfac["lr"]).abs().max() < 1e-6  # contraction 1 - eta, without noise
+
+
+def test_nothing_reruns_without_a_change(checkout: Checkout) -> None:
+    """Neither a second call nor a touched file reruns anything."""
+    (checkout.folder / "src/layerwise/data/moments.py").touch()
+    assert checkout.due() == Counter()
+
+
+def test_a_linked_and_a_relative_checkout_are_the_same(checkout: Checkout, tmp_path: Path) -> None:
+    """Through a link, and from another folder by relative paths, nothing is due, and a figure can be
+    drawn again."""
+    name, link = checkout.folder.name, tmp_path / "a liñk"
+    link.symlink_to(checkout.folder, target_is_directory=True)
+    near = ("--snakefile", f"{name}/Snakefile", "--directory", name)
+    for cwd, where, settings in (
+        (link, (), "small.yaml"),
+        (checkout.folder.parent, near, f"{name}/small.yaml"),
+    ):
+        words = ("--cores", "1", "--configfile", settings, *where)
+        done = checkout.run(*words, cwd=cwd)
+        assert done.returncode == 0 and "Nothing to be done" in done.stdout + done.stderr
+        drawn = only(checkout.folder, "figures/quick-*/contraction.pdf")
+        before = drawn.read_bytes()
+        drawn.unlink()
+        done = checkout.run(*words, cwd=cwd)
+        assert done.returncode == 0, done.stderr
+        assert "rule figure" in done.stderr and "rule simulate" not in done.stderr
+        assert drawn.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "expected"),
+    [
+        pytest.param(
+            "config/method/kfac.yaml", "damping: [0.0]", "damping: [0.5]",
+            {"simulate kfac": 1, "aggregate": 1, "figure": 1, "runs_page": 1, "all": 1},
+            id="a method's setting reruns that method and what follows",
+        ),
+        pytest.param(
+            "src/layerwise/methods/sgd.py", "self._lr *", "1.0 * self._lr *",
+            {"simulate sgd": 1, "aggregate": 1, "figure": 1, "runs_page": 1, "all": 1},
+            id="a method's code reruns that method and what follows",
+        ),
+        pytest.param(
+            "src/layerwise/data/moments.py", "batch_size**0.5", "(batch_size**0.5)",
+            {"simulate kfac": 1, "simulate sgd": 1, "aggregate": 1, "figure": 1, "runs_page": 1, "all": 1},
+            id="the engine's code reruns every simulation and no instances",
+        ),
+        pytest.param(
+            "src/layerwise/data/covariance.py", "np.geomspace(kappa, 1.0, d)",
+            "np.geomspace(kappa, 1, d)",
+            {
+                "instances": 1, "simulate kfac": 1, "simulate sgd": 1, "aggregate": 1,
+                "figure": 1, "runs_page": 1, "all": 1,
+            },
+            id="the instances' code reruns everything",
+        ),
+        pytest.param(
+            "src/layerwise/figures/style.py", '"lines.linewidth": 1.2', '"lines.linewidth": 1.5',
+            {"figure": 1, "all": 1},
+            id="a figure's style redraws figures only",
+        ),
+        pytest.param(
+            "config/method/kfac.yaml", "label: KFAC", "label: K-FAC",
+            {"figure": 1, "all": 1},
+            id="a label redraws figures only",
+        ),
+        pytest.param(
+            "config/experiment/contraction.yaml", "target: 0.1", "target: 0.2",
+            {"aggregate": 1, "figure": 1, "all": 1},
+            id="the selection's settings reduce again, and redraw",
+        ),
+    ],
+)  # fmt: skip
+def test_what_reruns(
+    checkout: Checkout, path: str, old: str, new: str, expected: dict[str, int]
+) -> None:
+    checkout.edit(path, old, new)
+    assert checkout.due() == Counter(expected)
+
+
+def test_swapped_values_of_two_keys_rerun(checkout: Checkout) -> None:
+    """Two keys that trade values are a change, though the set of values is the same."""
+    checkout.edit("config/task/linear_representation.yaml", "rank: 8", "rank: 5")
+    swapped = OVERRIDES.replace("task.d_y=5", "task.d_y=2").replace("task.rank=2", "task.rank=1")
+    assert swapped != OVERRIDES
+    checkout.edit("config/experiment/contraction.yaml", "kappa_x: [1, 10, 100], kappa_f: [1, 10]",
+                  "kappa_x: [10], kappa_f: [1]")  # fmt: skip
+    before = checkout.due()
+    checkout.edit("config/experiment/contraction.yaml", "kappa_x: [10], kappa_f: [1]",
+                  "kappa_x: [1], kappa_f: [10]")  # fmt: skip
+    assert before["simulate kfac"] == checkout.due()["simulate kfac"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--config", "scale=quik"], "did you mean 'quick'?"),
+        (["--config", "experiments=[contracton]"], "did you mean 'contraction'?"),
+        (["--config", 'overrides=["task.kappa=3"]'], "task.kappa = 3 is not allowed"),
+        (["--config", 'overrides=["methods.kfac.lr=[-1]"]'], "methods.kfac.lr = -1"),
+    ],
+)
+def test_bad_configuration_is_refused_before_any_job(
+    checkout: Checkout, arguments: list[str], sentence: str
+) -> None:
+    done = checkout.snakemake(*arguments)
+    assert done.returncode != 0
+    assert sentence in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "rule " not in done.stdout + done.stderr
+
+
+def test_a_failing_job_says_why_and_names_its_log(tmp_path: Path) -> None:
+    """A corrupt instance file is refused by name; no table is left behind."""
+    checkout = Checkout(tmp_path)
+    done = checkout.small("--until", "instances")
+    assert done.returncode == 0, done.stderr
+    for path in checkout.folder.glob("results/*/*/instances/*.npz"):
+        path.write_bytes(path.read_bytes()[:100])
+    done = checkout.small()
+    assert done.returncode != 0
+    assert re.search(
+        r"error: .*instances/0\.npz is not a readable instance file.*\(log: ", done.stderr
+    )
+    assert not list(checkout.folder.glob("results/*/*/*/*.parquet"))

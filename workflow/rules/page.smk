@@ -1,0 +1,48 @@
+import os
+from pathlib import Path
+
+from layerwise.command.catalogue import about as about_option
+from layerwise.page.about import ASSETS, about
+from layerwise.planning.request import requested
+from layerwise.results.files import digest_of, write_if_other
+
+PAGE = f"{DRAWN}/page.html"
+# What the page says beside the tables; by a file, since overrides may be long.
+ABOUT = about(
+    EXPERIMENTS,
+    requested(config).scale,
+    requested(config).overrides,
+    lambda name: about_option("experiment", name),
+)
+if workflow.is_main_process:
+    write_if_other(canonical(ABOUT) + "\n", Path(f"{RESULTS}/about.json"))
+
+
+rule page:
+    """Put claims, data, figures and runs on one page that opens offline."""
+    input:
+        about=ancient(f"{RESULTS}/about.json"),
+        tables=[path for name in EXPERIMENTS for path in reduced(name, TABLES_OF[name])],
+        records=[record for name in EXPERIMENTS for record in records_of(name)],
+        claims=EVIDENCE,
+        figures=expand("{folder}/{figure}.png", folder=DRAWN, figure=PIPELINE.figures),
+        script="scripts/page.py",
+        assets=sorted(os.path.relpath(path) for path in ASSETS.iterdir()),
+    output:
+        PAGE,
+    log:
+        f"{RESULTS}/logs/page.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/page.tsv"
+    conda:
+        "../envs/layerwise.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * 2000,
+        runtime=lambda wildcards, attempt: attempt * 10,
+    params:
+        results=RESULTS,
+        about=digest_of(ABOUT),
+        code=code_of("layerwise.page.document"),
+    shell:
+        "python scripts/page.py {params.results:q} --out {output:q} --log {log:q}"
