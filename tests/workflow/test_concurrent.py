@@ -12,6 +12,7 @@ import pytest
 
 from checkout import TINY, Checkout, layerwise, start, wait_for
 
+pytestmark = pytest.mark.processes
 # A run that goes on until it is stopped.
 LONG = (
     "reproduce", "contraction", "--scale", "quick", "experiment.methods=[kfac]", "steps=100000",
