@@ -46,8 +46,9 @@ NO_CLAIMS = "<p>No claims were judged here: that takes all experiments together.
 
 def write(folders: Sequence[Folder], out: Path) -> None:
     """Write the page of one or more folders of results."""
+    page = document(folders)
     with atomic_path(out) as temporary:
-        temporary.write_text(document(folders))
+        temporary.write_text(page)
 
 
 def document(folders: Sequence[Folder]) -> str:

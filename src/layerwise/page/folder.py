@@ -81,9 +81,9 @@ class Folder:
 
     @cached_property
     def records(self) -> dict[str, list[dict[str, Any]]]:
-        """The records of each experiment's runs."""
+        """The records of each experiment's runs, as far as these are there."""
         return {
-            name: [read_record(path) for path in self._record_paths(name)]
+            name: [read_record(path) for path in self._record_paths(name) if path.exists()]
             for name in self.experiments
         }
 
