@@ -15,7 +15,7 @@ from layerwise.planning.plan import plan
 from layerwise.planning.resources import reduce_mb, simulate_mb
 
 START_SECONDS = 8  # of a cluster's job: two Snakemakes and torch; measured
-PLANNING_SECONDS = 1.2e-4  # a cell, in each Snakemake: a job plans the whole grid; measured
+PLANNING_SECONDS = 1.6e-4  # a cell, in each Snakemake: a job plans the whole grid; measured
 AT_ONCE = 100  # jobs, as in workflow/profiles/slurm
 
 

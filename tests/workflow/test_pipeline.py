@@ -124,23 +124,28 @@ def test_a_linked_and_a_relative_checkout_are_the_same(checkout: Checkout, tmp_p
             id="a method's setting reruns that method and what follows",
         ),
         pytest.param(
-            "src/layerwise/methods/sgd.py", "self._lr *", "1.0 * self._lr *",
+            "src/layerwise/methods/sgd.py", "return gradients, None", "return tuple(gradients), None",
             {"simulate sgd": 1, "aggregate": 1, "figure": 1, **PAGES, "all": 1},
             id="a method's code reruns that method and what follows",
         ),
         pytest.param(
-            "src/layerwise/data/moments.py", "batch_size**0.5", "(batch_size**0.5)",
+            "src/layerwise/data/moments.py", "/ batch_size**0.5", "/ batch_size ** (1 / 2)",
             {"simulate kfac": 1, "simulate sgd": 1, "aggregate": 1, "figure": 1, **PAGES, "all": 1},
             id="the engine's code reruns every simulation and no instances",
         ),
         pytest.param(
-            "src/layerwise/data/covariance.py", "np.geomspace(kappa, 1.0, d)",
+            "src/layerwise/data/spectra/log.py", "np.geomspace(kappa, 1.0, d)",
             "np.geomspace(kappa, 1, d)",
             {
                 "instances": 1, "simulate kfac": 1, "simulate sgd": 1, "aggregate": 1,
                 "figure": 1, **PAGES, "all": 1,
             },
             id="the instances' code reruns everything",
+        ),
+        pytest.param(
+            "src/layerwise/data/moments.py", "/ batch_size**0.5", "/ (batch_size**0.5)  # a comment",
+            {},
+            id="a comment and parentheses rerun nothing",
         ),
         pytest.param(
             "src/layerwise/figures/style.py", '"lines.linewidth": 1.2', '"lines.linewidth": 1.5',
