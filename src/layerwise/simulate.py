@@ -23,6 +23,11 @@ from layerwise.settings.validation import ConfigError
 
 @hydra.main(config_path=str(CONFIG_DIR), config_name="config", version_base="1.3")
 def app(config: DictConfig) -> None:
+    """The run of a configuration that Hydra composes, for Hydra's own flags, such as --multirun."""
+    run(config)
+
+
+def run(config: DictConfig) -> None:
     """Validate, run, write. What cannot be used ends with one sentence and an exit code: 2 for a
     setting, 1 for a file."""
     try:
@@ -42,17 +47,20 @@ def app(config: DictConfig) -> None:
 
 
 def main() -> None:
-    """Check the overrides before Hydra takes over, whose own errors name no nearest key."""
+    """Run what the overrides say. Hydra takes over where its own flags or settings are among them."""
+    words = sys.argv[1:]
     try:
-        register_methods(sys.argv[1:])
-        # With Hydra's own flags (--cfg job, --multirun) the words are not all overrides of one run.
-        if not any(argument.startswith("-") for argument in sys.argv[1:]):
-            config = compose_config(sys.argv[1:])
-            settings_of(config)
-            paths_of(config)
+        register_methods(words)
+        if not any(word.startswith(("-", "hydra")) for word in words):
+            config = compose_config(words)
+        else:
+            config = None
     except ConfigError as error:
         _refuse(error)
-    app()
+    if config is None:
+        app()
+    else:
+        run(config)
 
 
 def _refuse(error: ConfigError) -> NoReturn:

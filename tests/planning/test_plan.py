@@ -3,9 +3,10 @@
 import json
 
 import pytest
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from layerwise.planning.compose import compose_config, compose_experiment, options
+from layerwise.planning.compose import CONFIG_DIR, compose_config, compose_experiment, options
 from layerwise.planning.overrides import read
 from layerwise.planning.plan import plan, plan_all, results_label
 from layerwise.settings.validation import ConfigError
@@ -79,6 +80,26 @@ def test_swapped_values_of_overrides_are_another_result():
     assert results_label("paper", ["a=1", "b=2"]) != results_label("paper", ["a=1"])
 
 
+def by_hydra(overrides):
+    """Hydra's own composition."""
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        return compose("config", overrides)
+
+
+@pytest.mark.parametrize("task", options("task"))
+@pytest.mark.parametrize("method", options("method"))
+def test_a_run_is_what_hydra_composes(task, method):
+    """Of several kinds of overrides, the later over the earlier."""
+    words = [
+        f"task={task}", f"method={method}", "seeds=[3,1]", "task.noise=0.25", "task.noise=0.5",
+        "method.lr=[0.1,1]", "+method.options.new={a: [1]}", "++method.options.other=x", "stop_at=null",
+        "task.kappa_x=${seeds}", "out='a b.csv'", "record_every=log", "dtype=float32",
+    ]  # fmt: skip
+    ours = OmegaConf.to_container(compose_config(words), resolve=True)
+    assert ours["method"].pop("rule_file") is None
+    assert ours == OmegaConf.to_container(by_hydra(words), resolve=True)
+
+
 @pytest.mark.parametrize("scale", options("scale"))
 @pytest.mark.parametrize("name", options("experiment"))
 def test_what_is_planned_is_what_hydra_composes(name, scale):
@@ -88,7 +109,7 @@ def test_what_is_planned_is_what_hydra_composes(name, scale):
         name, scale, read([task, "method.sgd.lr=[0.7]", "+method.sgd.options.new={a: [1]}"])
     )
     every = [f"+method@methods.{method}={method}" for method in options("method")]
-    hydras = compose_config(
+    hydras = by_hydra(
         ["~method", *every, f"+experiment={name}", f"+scale={scale}", task,
          "methods.sgd.lr=[0.7]", "+methods.sgd.options.new={a: [1]}"]
     )  # fmt: skip

@@ -1,25 +1,21 @@
 """Composition of a run's and of an experiment's configuration, with errors that name the nearest key.
 
-Hydra itself composes a run. A plan composes every experiment with all methods, for which Hydra takes
-seconds; it merges the same files by OmegaConf. No torch.
+Runs and plans are composed the same way, as Hydra composes the files; with Hydra itself every experiment
+with all its methods would take seconds. A test holds it against Hydra's own composition. No torch.
 """
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from yaml import YAMLError
 
 from layerwise.planning.method_files import CONFIG_DIR, load_method, method_files
-from layerwise.planning.overrides import Change, Overrides, read, refuse_resolvers, spelled
+from layerwise.planning.overrides import Change, Overrides, parsed, read, refuse_resolvers, spelled
 from layerwise.settings.run import RunSettings, run_settings
 from layerwise.settings.validation import ConfigError, nearest
 
@@ -56,10 +52,7 @@ def compose_experiment(name: str, scale: str, overrides: Overrides) -> dict[str,
     # The other methods have no part in it, and OmegaConf takes its time.
     named = {*files["experiment"]["methods"], *overrides.named_methods}
     files["methods"] = {name: files["methods"][name] for name in files["methods"] if name in named}
-    config = OmegaConf.create(files)
-    OmegaConf.set_struct(config, True)
-    for change in overrides.changes:
-        _apply(change, config)
+    config = _changed(files, overrides.changes)
     try:
         content: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
@@ -111,6 +104,15 @@ def _base(task: str | None, methods_from: tuple[str, ...]) -> dict[str, Any]:
     return settings | {"task": _load("task", task)[1], "methods": methods}
 
 
+def _changed(files: dict[str, Any], changes: Iterable[Change]) -> DictConfig:
+    """Merged files with changed keys, the later over the earlier."""
+    config = OmegaConf.create(files)
+    OmegaConf.set_struct(config, True)
+    for change in changes:
+        _apply(change, config)
+    return config
+
+
 def _apply(change: Change, config: DictConfig) -> None:
     """Set a key, as Hydra does: unless it is to be added, it must be there."""
     refused = f"{change.typed} = {change.text} is not allowed:"
@@ -127,14 +129,42 @@ def _apply(change: Change, config: DictConfig) -> None:
 
 
 def compose_config(overrides: Sequence[str]) -> DictConfig:
-    """Compose config.yaml with Hydra overrides. Raises ConfigError with one sentence."""
-    register_methods(overrides)
-    _check_options(overrides)
-    try:
-        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            return compose("config", list(overrides))
-    except Exception as error:  # of a strange override Hydra also raises ValueError, TypeError, …
-        raise ConfigError(_explain(overrides, error)) from None
+    """A single run's configuration: config.yaml with a task, a method and overrides. Raises ConfigError
+    with one sentence."""
+    refuse_resolvers(overrides)
+    folders = _methods_from(overrides)
+    chosen, config = _load("", "config")
+    chosen = dict(chosen)
+    changes = []
+    for override in map(parsed, overrides):
+        key, text = override.key_or_group, override.get_value_element_as_str()
+        if key in GROUPS:
+            _check_choice(key, override.value(), text, folders)
+            chosen[key] = text.strip("\"'")
+        else:
+            adds = override.is_add() or override.is_force_add()
+            changes.append(Change(key, override.value(), adds, key, text))
+    parts = {
+        "task": _load("task", chosen["task"])[1],
+        "method": load_method(method_files(folders)[chosen["method"]]),
+    }
+    files = {key: value for key, value in config.items() if key != "hydra"} | parts
+    return _changed(files, changes)
+
+
+def _check_choice(group: str, value: Any, text: str, folders: Sequence[str]) -> None:
+    """Refuse what is no option of a group, and groups that are an experiment's."""
+    if group in ("experiment", "scale"):
+        raise ConfigError(
+            f"{group} = {text} is not allowed: a single run has a task and a method, `layerwise reproduce` "
+            "runs experiments"
+        )
+    if not isinstance(value, str):  # of a list Hydra takes the last that it meets for each key
+        raise ConfigError(
+            f"{group} = {text} is not allowed: allowed is one name, as in "
+            f"{group}={options(group, folders)[0]}"
+        )
+    check_option(group, value, folders)
 
 
 def register_methods(overrides: Sequence[str]) -> None:
@@ -171,22 +201,6 @@ def paths_of(config: DictConfig) -> tuple[Path, Path | None]:
     return out, instances
 
 
-def _check_options(overrides: Sequence[str]) -> None:
-    """Refuse an unknown option of a group, and resolvers."""
-    refuse_resolvers(overrides)
-    folders = _methods_from(overrides)
-    for override in overrides:
-        match = re.fullmatch(r"\+*(\w+)(?:@[\w.]+)?=(.*)", override, re.DOTALL)
-        if match and match[1] in GROUPS:
-            # Of a list Hydra takes the last that it meets for each key, without a word.
-            if not re.fullmatch(r"""(["']?)\w+\1""", match[2]):
-                raise ConfigError(
-                    f"{match[1]} = {match[2]} is not allowed: allowed is one name, as in "
-                    f"{match[1]}={options(match[1], folders)[0]}"
-                )
-            check_option(match[1], match[2].strip("\"'"), folders)
-
-
 def _below(config: DictConfig, key: str) -> str | None:
     """The first key below ``key``, None where it has a value of its own."""
     return next(
@@ -201,36 +215,6 @@ def _keys(config: Any, prefix: str = "") -> Iterator[str]:
         yield name
         if isinstance(value, dict):
             yield from _keys(value, f"{name}.")
-
-
-def _explain(overrides: Sequence[str], error: Exception) -> str:
-    """One sentence for a composition that failed."""
-    for text in overrides:
-        try:
-            override = OverridesParser.create().parse_override(text)
-        except HydraException:
-            return f"the override {text!r} is not allowed: it is not of Hydra's form key=value"
-        key, known = override.key_or_group, _known_keys(overrides)
-        if known and not _is_group(text) and key not in known:
-            value = text.partition("=")[2]
-            return f"{key} = {value} is not allowed: there is no such key{nearest(key, known)}"
-    return (
-        str(error) or f"the overrides {list(overrides)} are not allowed: Hydra cannot compose them"
-    )
-
-
-def _known_keys(overrides: Sequence[str]) -> list[str]:
-    """The keys of the configuration with the groups' options alone; none if that fails too."""
-    groups = [override for override in overrides if _is_group(override)]
-    try:
-        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            return list(_keys(OmegaConf.to_container(compose("config", groups))))
-    except Exception:  # as in compose_config
-        return []
-
-
-def _is_group(override: str) -> bool:
-    return override.lstrip("+~").split("=")[0].split("@")[0] in GROUPS
 
 
 def _is_file(path: Path) -> bool:

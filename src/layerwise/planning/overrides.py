@@ -96,7 +96,7 @@ def _read(texts: tuple[str, ...]) -> Overrides:
     refuse_resolvers(texts)
     changes, methods, task = [], [], None
     folders: tuple[str, ...] = ()
-    for override in map(_parsed, texts):
+    for override in map(parsed, texts):
         key, text = override.key_or_group, override.get_value_element_as_str()
         if key == "task":
             task = text
@@ -136,7 +136,8 @@ def _folders(value: Any) -> tuple[str, ...]:
     return tuple(folders)
 
 
-def _parsed(text: str) -> Override:
+def parsed(text: str) -> Override:
+    """An override of the form key=value, +key=value or ++key=value. Raises ConfigError for others."""
     try:
         override = _in_pieces(text) or OverridesParser.create().parse_override(text)
     except HydraException:

@@ -93,7 +93,7 @@ def filled_in(method: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
                 filled[key] = own if key == "lr" or card.takes_damping else []
     options = method.get("options")
     if isinstance(options, dict):
-        networks = TASKS[task["name"]].networks if task.get("name") in TASKS else {}
+        networks = TASKS[task["name"]].networks if str(task.get("name")) in TASKS else {}
         offers = networks.get(str(method.get("network")), frozenset())
         open_ones = [key for key in card.where_offered if options.get(key, True) is None]
         filled["options"] = options | {key: card.option_needs[key] in offers for key in open_ones}
