@@ -151,7 +151,9 @@ def default_view(offer: Offer) -> View:
 
 
 def _about(offer: Offer) -> str:
-    """The metric in question."""
+    """The metric in question: of a run that extends along an index, what does."""
+    if offer.along and offer.along[0] != "step":
+        return next((name for name in METRICS if name in offer.traced), offer.traced[0])
     for name, value in METRICS.items():
         where = value.only_where
         if where and name in offer.final and all(offer.fixed.get(k) == v for k, v in where.items()):
