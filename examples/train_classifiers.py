@@ -191,11 +191,12 @@ def train(network: str, method: str, choice: object, seed: int, steps: int) -> R
 
 
 def tuned(network: str, method: str, seeds: range, steps: int) -> tuple[object, bool]:
-    """The best of a method's choices, and whether a neighbour of it was not tried."""
+    """The best of a method's choices, and whether its step size is the first or last tried."""
     choices = METHODS[method][0]
     scores = [mean(train(network, method, c, s, steps).last for s in seeds) for c in choices]
-    best = scores.index(min(scores))
-    return choices[best], method != "KFAC" and best in (0, len(choices) - 1)
+    best = choices[scores.index(min(scores))]
+    lrs = [choice[0] if isinstance(choice, tuple) else choice for choice in (best, *choices)]
+    return best, lrs[0] in (min(lrs), max(lrs))
 
 
 def smoothed(values: list[float]) -> list[float]:
@@ -246,7 +247,7 @@ def main(arguments: list[str] | None = None) -> None:
         runs[method] = [train(options.network, method, choice, s, steps) for s in reported]
         last = "  ".join(f"{run.last:.4f}" for run in runs[method])
         each = mean(1000 * run.seconds[-1] / len(run.seconds) for run in runs[method])
-        edge = "  (at the edge of its choices)" if at_edge else ""
+        edge = "  (at the edge of its step sizes)" if at_edge else ""
         print(f"{method:8}{choice!s:>16}{last:>26}{each:9.2f}{edge}", flush=True)
     level = max(mean(run.last for run in its) for its in runs.values())
     if math.isfinite(level):

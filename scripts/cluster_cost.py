@@ -10,11 +10,12 @@ import argparse
 import math
 from itertools import cycle, islice
 
-from layerwise.planning.plan import Job, plan
-from layerwise.planning.resources import START_MB, reduce_mb, simulate_mb
+from layerwise.planning.jobs import Job
+from layerwise.planning.plan import plan
+from layerwise.planning.resources import reduce_mb, simulate_mb
 
 START_SECONDS = 8  # of a cluster's job: two Snakemakes and torch; measured
-PLANNING_SECONDS = 1.2e-4  # a cell, in each Snakemake: a job plans the whole grid; measured
+PLANNING_SECONDS = 1.6e-4  # a cell, in each Snakemake: a job plans the whole grid; measured
 AT_ONCE = 100  # jobs, as in workflow/profiles/slurm
 
 
@@ -42,11 +43,10 @@ def row(experiment: str, times: int, seconds: float, cells_per_job: int) -> str:
     cells = problems * len(methods)
     core_hours = (cells * seconds + jobs * (START_SECONDS + 2 * PLANNING_SECONDS * cells)) / 3600
     size = min(cells_per_job, problems)
-    memory = max(
-        simulate_mb(Job(tuple(islice(cycle(job.cells), size))))
-        for job in planned.jobs(cells_per_job).values()
-    )
-    reduction = START_MB + times * (reduce_mb(planned) - START_MB)
+    largest = [
+        Job(tuple(islice(cycle(job.cells), size))) for job in planned.jobs(cells_per_job).values()
+    ]
+    memory, reduction = max(map(simulate_mb, largest)), reduce_mb(largest)
     return (
         f"| {times}× | {cells} | {jobs} | {core_hours:.3g} | {core_hours / min(jobs, AT_ONCE):.2g}"
         f" | {memory / 1000:.1f} GB | {reduction / 1000:.3g} GB |"

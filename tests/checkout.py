@@ -23,20 +23,35 @@ overrides: ["seeds=2", "steps=20", "task.d_x=8", "task.d_y=5", "task.rank=2", "t
 """
 
 
+# What the session's checkout at the quick scale has of it, one of each half of the project.
+QUICK_EXPERIMENTS = ("contraction", "spike")
+
+
 class Checkout:
     """A copy of the project in a path with a space and a letter beyond ASCII.
 
     Its quick scale keeps methods apart, as the paper's does, so that what reruns can be seen.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, of: "Checkout | None" = None) -> None:
+        """``of``: another checkout that is copied with its results, else the project itself."""
         self.folder = folder / "a çopy"
+        if of is not None:
+            shutil.copytree(of.folder, self.folder)
+            return
         for name in ("config", "profiles", "workflow", "scripts", "src"):
             ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
             shutil.copytree(ROOT / name, self.folder / name, ignore=ignore)
         shutil.copy(ROOT / "Snakefile", self.folder)
         (self.folder / "small.yaml").write_text(OVERRIDES)
         self.edit("config/scale/quick.yaml", "jobs_of: experiment", "jobs_of: method")
+
+    @classmethod
+    def standing(cls, folder: Path) -> "Checkout":
+        """The checkout that was made in ``folder``."""
+        self = cls.__new__(cls)
+        self.folder = folder / "a çopy"
+        return self
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.run("--cores", "2", *arguments)

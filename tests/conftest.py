@@ -1,10 +1,72 @@
-"""Settings of the test session: reproducible examples, one thread, double precision."""
+"""Settings of the test session: reproducible examples, one thread, double precision; and what its tests
+share: checkouts in which something has run, made once and copied."""
 
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 import torch
+from filelock import FileLock
 from hypothesis import settings
+
+from checkout import QUICK_EXPERIMENTS, Checkout, layerwise
 
 settings.register_profile(
     "reproducible", derandomize=True, deadline=None, max_examples=25, database=None
 )
 settings.load_profile("reproducible")
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _processes_are_marked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test without the marker starts no process but git, which says what code a record is of."""
+    if any(request.node.get_closest_marker(name) for name in ("processes", "browser")):
+        return
+    begin = subprocess.Popen.__init__
+
+    def checked(self: subprocess.Popen, args: object, *more: object, **named: object) -> None:
+        assert args[0] == "git", f"a test that starts {args!r} has the marker processes"
+        begin(self, args, *more, **named)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", checked)
+
+
+def made_once(
+    factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Checkout]
+) -> Checkout:
+    """The checkout that ``make`` leaves in a folder, made by the session's first process to ask."""
+    folder = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # the workers' own folders lie side by side
+    folder, mark = folder / name, folder / f"{name}.made"
+    with FileLock(f"{folder}.lock"):
+        if not mark.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            make(folder)
+            mark.touch()
+    return Checkout.standing(folder)
+
+
+@pytest.fixture(scope="session")
+def small_once(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout in which the small pipeline has run, to be read and copied."""
+
+    def make(folder: Path) -> None:
+        done = Checkout(folder).small()
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return made_once(tmp_path_factory, "small once", make)
+
+
+@pytest.fixture(scope="session")
+def quick_once(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """One in which QUICK_EXPERIMENTS were reproduced at the quick scale, to be read and copied."""
+
+    def make(folder: Path) -> None:
+        layerwise(Checkout(folder), "reproduce", *QUICK_EXPERIMENTS, "--scale", "quick")
+
+    return made_once(tmp_path_factory, "quick once", make)

@@ -5,12 +5,11 @@ import os
 import re
 import signal
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from checkout import ROOT, TINY, Checkout, layerwise, only, start, wait_for
+from checkout import TINY, Checkout, layerwise, only, start, wait_for
 from helpers import assert_close, population, random_batch, random_weights
 from layerwise import cli
 from layerwise.command.templates.rule import NewRule
@@ -33,11 +32,9 @@ def in_process(
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+def checkout(quick_once: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A copy of the project in which an experiment was reproduced at the quick scale."""
-    copy = Checkout(tmp_path_factory.mktemp("command"))
-    layerwise(copy, "reproduce", *QUICK)
-    return copy
+    return Checkout(tmp_path_factory.mktemp("command"), quick_once)
 
 
 def test_list_has_a_line_on_everything(monkeypatch, capsys):
@@ -89,6 +86,7 @@ def test_what_cannot_be_used_is_refused_with_one_sentence(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.processes
 def test_an_override_reruns_what_it_affects_beside_the_rest(checkout: Checkout) -> None:
     """Explained first; then everything else is that of the unchanged experiment; any order and
     spelling of the overrides is the same set."""
@@ -112,6 +110,7 @@ def test_an_override_reruns_what_it_affects_beside_the_rest(checkout: Checkout) 
     assert "Nothing is due" in layerwise(checkout, "explain", *again, *QUICK)
 
 
+@pytest.mark.processes
 def test_explain_says_what_an_experiment_is(checkout: Checkout) -> None:
     """Problems, grids and sizes of the quick scale. Nothing is due, whatever overrides were run."""
     said = layerwise(checkout, "explain", *QUICK)
@@ -126,6 +125,7 @@ def test_explain_says_what_an_experiment_is(checkout: Checkout) -> None:
     assert "Nothing is due" in said and "Time: none" in said
 
 
+@pytest.mark.processes
 def test_snakemake_gets_its_options_and_says_its_exit_code(checkout: Checkout) -> None:
     said = layerwise(checkout, "reproduce", *QUICK, "seeds=2", "--", "--dry-run")
     assert "This was a dry-run" in said and "rule simulate:" in said and "reuse" not in said
@@ -134,6 +134,7 @@ def test_snakemake_gets_its_options_and_says_its_exit_code(checkout: Checkout) -
     )
 
 
+@pytest.mark.processes
 def test_an_interrupt_stops_the_jobs_and_the_same_command_goes_on(checkout: Checkout) -> None:
     words = ("reproduce", *QUICK, *TINY[2:], "steps=2000", "experiment.methods=[kfac]")
     process = start(checkout, *words, "--", "--until", "simulate")
@@ -150,34 +151,6 @@ def test_an_interrupt_stops_the_jobs_and_the_same_command_goes_on(checkout: Chec
     layerwise(checkout, *words, "--", "--until", "simulate")
     assert (runs / "runs/kfac-0.parquet").is_file()
     assert (runs / "instances/0.npz").stat().st_mtime_ns == drawn
-
-
-def test_a_new_method_as_its_page_says(tmp_path: Path) -> None:
-    """Every file and every command of docs/new_method.md, at a tiny scale and for one experiment. Its
-    two methods are the same one, by hand and from PyTorch."""
-    checkout = Checkout(tmp_path)
-    page = (ROOT / "docs/new_method.md").read_text()
-    blocks = re.findall(r"(?:`([\w/.]+)`\n\n)?```(\w+)\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 7
-    for path, language, text in blocks:
-        if language == "bash":
-            command, *words = text.split()
-            assert command == "layerwise"
-            tiny = (*QUICK, *TINY, "experiment.methods=[sgd]")
-            small = () if words[0] == "new-method" else tiny
-            layerwise(checkout, *words, *small)
-        else:
-            assert (checkout.folder / path).is_file()  # what new-method wrote
-            (checkout.folder / path).write_text(text)
-    drawn = pd.read_csv(only(checkout.folder, "figures/quick-*/contraction.csv"))
-    assert set(drawn["method"]) == {"sgd", "heavy_ball", "torch_heavy_ball"}
-    ours, theirs = (
-        pd.read_parquet(only(checkout.folder, f"results/quick-*/contraction/runs/{name}-0.parquet"))
-        for name in ("heavy_ball", "torch_heavy_ball")
-    )
-    pd.testing.assert_frame_equal(
-        ours.drop(columns="method"), theirs.drop(columns="method"), rtol=1e-9
-    )
 
 
 def test_the_rule_to_start_from_is_gradient_descent():

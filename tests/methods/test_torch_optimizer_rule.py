@@ -223,6 +223,7 @@ def test_another_package_is_allowed_by_the_key(tmp_path, monkeypatch):
     assert np.allclose(table.excess_loss, expected.excess_loss, rtol=1e-10)
 
 
+@pytest.mark.processes
 def test_the_app_refuses_with_one_sentence(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "layerwise.simulate", "method=muon", "task.d_x=8"]
     command += ["task.d_y=8", "method.options.optimizer=torch.optim.Moun"]

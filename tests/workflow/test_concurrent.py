@@ -1,27 +1,30 @@
 """Several at once: commands in one checkout, its lock, and plans of thousands of cells."""
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
 
 from checkout import TINY, Checkout, layerwise, start, wait_for
 
+pytestmark = pytest.mark.processes
 # A run that goes on until it is stopped.
 LONG = (
     "reproduce", "contraction", "--scale", "quick", "experiment.methods=[kfac]", "steps=100000",
     "record_every=100000", *(word for word in TINY if not word.startswith("steps")),
 )  # fmt: skip
-# Runs a command and says its peak memory. Started by the tests themselves, it would begin with theirs.
+# Runs a command and says its processor's seconds and its peak memory. Started by the tests themselves, it
+# would begin with theirs.
 PEAK = """
 import resource, subprocess, sys
 code = subprocess.run(sys.argv[1:]).returncode
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_utime + used.ru_stime, used.ru_maxrss)
 sys.exit(code)
 """
 SHORT = ("reproduce", "contraction", "--scale", "quick", "seeds=1", "steps=5", "task.d_x=8")
@@ -84,23 +87,37 @@ def test_ten_explain_at_once(checkout):
     running.communicate(timeout=60)
 
 
-def test_two_thousand_cells_are_planned_in_ten_seconds_and_a_gigabyte(checkout):
-    """A dry run of 1000 condition numbers with two methods, by the system's own account."""
-    kappas = ",".join(str(1 + i) for i in range(1000))
-    (checkout.folder / "large.yaml").write_text(
-        f"scale: paper\nexperiments: [contraction]\n"
-        f'overrides: ["task.kappa_x=[{kappas}]", "task.kappa_f=[1]"]\n'
-    )
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--configfile", "large.yaml"]
+LARGE = {
+    "20,000 cells": ("contraction", "task.kappa_x", 10_000, [], 1250),
+    "300 problems at 1000 seeds": ("condition_grid", "task.kappa_x", 300, ["seeds=1000"], 228),
+}
+
+
+@pytest.mark.parametrize(
+    ("experiment", "key", "values", "more", "jobs"), LARGE.values(), ids=LARGE.keys()
+)
+def test_large_grids_are_planned_in_seconds_and_a_gigabyte(
+    checkout, experiment, key, values, more, jobs
+):
+    """Every job is planned in 15 seconds of a processor, by the system's own account, and starts by a
+    command of a few words."""
+    grid = ",".join(str(1 + i) for i in range(values))
+    asked = {
+        "experiments": [experiment],
+        "overrides": [f"{key}=[{grid}]", "task.kappa_f=[1]", *more],
+    }
+    (checkout.folder / "large.json").write_text(json.dumps(asked))
+    words = ["--dry-run", "--printshellcmds", "--configfile", "large.json"]
     environment = os.environ | {"PYTHONPATH": str(checkout.folder / "src")}
-    begin = time.monotonic()
     planned = subprocess.run(
-        [sys.executable, "-c", PEAK, *command], cwd=checkout.folder, env=environment,
-        capture_output=True, text=True,
+        [sys.executable, "-c", PEAK, sys.executable, "-m", "snakemake", *words],
+        cwd=checkout.folder, env=environment, capture_output=True, text=True,
     )  # fmt: skip
-    seconds = time.monotonic() - begin
     assert planned.returncode == 0, planned.stderr[-2000:]
-    assert re.search(r"simulate +126\n", planned.stdout + planned.stderr)  # 2000 cells, 16 a job
-    peak = int(planned.stdout.splitlines()[-1])
+    said = planned.stdout + planned.stderr
+    assert re.search(rf"simulate +{jobs}\n", said)
+    commands = re.findall(r"python scripts/\w+\.py .*", said)
+    assert len(commands) > jobs and max(map(len, commands)) < 2000
+    seconds, peak = map(float, planned.stdout.splitlines()[-1].split())
     scale = 1 if sys.platform == "darwin" else 1024  # bytes, or kilobytes
-    assert seconds < 10 and peak * scale < 2**30
+    assert seconds < 15 and peak * scale < 2**30

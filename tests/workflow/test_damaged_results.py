@@ -46,13 +46,15 @@ USUAL = [
 ]
 
 
+pytestmark = pytest.mark.processes
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkout, dict[str, pd.DataFrame]]:
+def finished(
+    small_once: Checkout, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Checkout, dict[str, pd.DataFrame]]:
     """A checkout in which the small pipeline has run, and its tables."""
-    checkout = Checkout(tmp_path_factory.mktemp("damage"))
-    done = checkout.small()
-    assert done.returncode == 0, done.stdout + done.stderr
-    return checkout, checkout.tables()
+    return Checkout(tmp_path_factory.mktemp("damage"), small_once), small_once.tables()
 
 
 def figures(checkout: Checkout) -> dict[str, bytes]:

@@ -18,11 +18,10 @@ def assert_same(found: dict[str, pd.DataFrame], expected: dict[str, pd.DataFrame
         pd.testing.assert_frame_equal(found[name], table, check_exact=True)
 
 
-def test_cores_and_order_do_not_matter(tmp_path: Path) -> None:
+@pytest.mark.processes
+def test_cores_and_order_do_not_matter(small_once: Checkout, tmp_path: Path) -> None:
     """On two cores as it comes; on one core, the last method first."""
-    usual, other = Checkout(tmp_path / "usual"), Checkout(tmp_path / "other")
-    assert usual.small("--cores", "2").returncode == 0
-    expected = usual.tables()
+    other, expected = Checkout(tmp_path), small_once.tables()
     (sgd,) = (name for name in expected if name.endswith("sgd-0.parquet"))
     first = other.small("--cores", "1", sgd)
     assert first.returncode == 0, first.stderr

@@ -1,6 +1,7 @@
 """Disks that are full and folders that cannot be written: one sentence, and the old files as they were."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 APP = Path(__file__).parents[2] / "src/layerwise/simulate.py"
 DRAW = Path(__file__).parents[2] / "scripts/draw_instances.py"
+pytestmark = pytest.mark.processes
 SMALL = ("task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32", "seeds=2", "steps=6")
 
 
@@ -123,16 +125,24 @@ class Disk:
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[tuple[Checkout, Disk]]:
+def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Checkout, Disk]]:
+    """A checkout on a disk of 64 kB; with a parameter, one that has run on a disk with room for it."""
     if sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("only root mounts a file system, and only Linux has a tmpfs")
-    checkout = Checkout(tmp_path / "small disk")
-    made = Disk(checkout.folder / "results")
+    finished = request.getfixturevalue("small_once") if hasattr(request, "param") else None
+    checkout = Checkout(tmp_path / "small disk", finished)
+    results = checkout.folder / "results"
+    if finished is not None:
+        results.rename(tmp_path / "results")
+    made = Disk(results)
+    if finished is not None:
+        made.becomes("size=20m")
+        shutil.copytree(tmp_path / "results", results, dirs_exist_ok=True)
     yield checkout, made
     subprocess.run(["umount", str(made.folder)], check=True)
 
 
-def test_results_on_a_full_disk_are_whole_or_absent(disk, tmp_path: Path) -> None:
+def test_results_on_a_full_disk_are_whole_or_absent(disk, small_once: Checkout) -> None:
     """The job says why in one sentence; with more room the same call finishes, with the tables of a
     disk that was never full."""
     checkout, small = disk
@@ -142,19 +152,16 @@ def test_results_on_a_full_disk_are_whole_or_absent(disk, tmp_path: Path) -> Non
     checkout.tables()  # refuses a table that is not whole
     small.becomes("size=20m")
     assert checkout.small().returncode == 0
-    other = Checkout(tmp_path / "large disk")
-    assert other.small().returncode == 0
-    found, expected = checkout.tables(), other.tables()
+    found, expected = checkout.tables(), small_once.tables()
     assert found.keys() == expected.keys()
     for name, table in expected.items():
         pd.testing.assert_frame_equal(found[name], table)
 
 
+@pytest.mark.parametrize("disk", ["finished"], indirect=True)
 def test_read_only_results_can_be_used_and_not_changed(disk) -> None:
     """Nothing is due, so nothing fails; a run that would write says which files it cannot."""
     checkout, small = disk
-    small.becomes("size=20m")
-    assert checkout.small().returncode == 0
     before = checkout.tables()
     small.becomes("ro")
     assert checkout.small().returncode == 0

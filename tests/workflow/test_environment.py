@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from checkout import TINY, Checkout
 from layerwise.results.tables import read_table
+
+pytestmark = pytest.mark.processes
 
 # Loaded by every Python of the run: whoever asks for another machine is answered with an error.
 NO_NETWORK = """
@@ -55,7 +58,7 @@ def programs(folder: Path) -> Path:
 
 
 def run(checkout: Checkout, cores: int, **environment: str) -> None:
-    """A small experiment in a changed environment."""
+    """The small pipeline in a changed environment, by the command."""
     words = ["reproduce", "contraction", "--scale", "quick", "--cores", str(cores), *TINY]
     command = [sys.executable, "-m", "layerwise.cli", *words]
     path = [str(Path(sys.executable).parent), environment.pop("PATH", os.environ["PATH"])]
@@ -82,11 +85,9 @@ def test_threads_change_results_by_rounding_alone(tmp_path):
     pd.testing.assert_frame_equal(*found, rtol=1e-9, atol=1e-12)
 
 
-def test_results_do_not_depend_on_the_machine_around_them(tmp_path):
+def test_results_do_not_depend_on_the_machine_around_them(small_once, tmp_path):
     """On two cores as it stands, and on one core with two threads, another hash seed and time zone, a
     home that cannot be written, no network, no compiler: the same tables, to round-off."""
-    usual = Checkout(tmp_path / "usual")
-    run(usual, 2, OMP_NUM_THREADS="1")
     bare = Checkout(tmp_path / "bare")
     witness = tmp_path / "asked.txt"
     (bare.folder / "src/sitecustomize.py").write_text(NO_NETWORK.format(witness=str(witness)))
@@ -99,7 +100,7 @@ def test_results_do_not_depend_on_the_machine_around_them(tmp_path):
     )  # fmt: skip
     assert shutil.which("gcc", path=tmp_path / "bin") is None
     assert not witness.exists()
-    expected, found = usual.tables(), bare.tables()
+    expected, found = small_once.tables(), bare.tables()
     assert found.keys() == expected.keys() and len(found) == 8
     for name, table in expected.items():
         pd.testing.assert_frame_equal(found[name], table, rtol=1e-9, atol=1e-12)

@@ -16,7 +16,7 @@ import pytest
 
 from checkout import Checkout
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.processes]
 RNG = random.Random(0)
 # A round for each: a signal, whom it meets, and when, as a fraction of an uninterrupted run's time.
 ROUNDS = [

@@ -5,23 +5,22 @@ import shutil
 import pandas as pd
 import pytest
 
-from checkout import Checkout, layerwise, only
+from checkout import QUICK_EXPERIMENTS, Checkout, layerwise, only
 
-EXPERIMENTS = ("contraction", "spike")
+pytestmark = pytest.mark.processes
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+def finished(quick_once: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout in which two experiments have run as they stand, at the quick scale, and with overrides
     that concern all of their jobs."""
-    checkout = Checkout(tmp_path_factory.mktemp("overrides"))
-    small = ("--scale", "quick")
-    layerwise(checkout, "reproduce", *EXPERIMENTS, *small)
-    layerwise(checkout, "reproduce", *EXPERIMENTS, *small, "seeds=2", "task.noise=0.5")
+    checkout = Checkout(tmp_path_factory.mktemp("overrides"), quick_once)
+    words = (*QUICK_EXPERIMENTS, "--scale", "quick", "seeds=2", "task.noise=0.5")
+    layerwise(checkout, "reproduce", *words)
     return checkout
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", QUICK_EXPERIMENTS)
 def test_the_drawn_numbers_are_those_of_the_overrides(finished: Checkout, experiment: str) -> None:
     figures = finished.folder / "figures"
     before = pd.read_csv(figures / f"quick/{experiment}.csv")

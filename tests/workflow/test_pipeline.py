@@ -1,7 +1,10 @@
 """The pipeline on a copy of the project: a real small run, what reruns after which change, refusals."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -11,14 +14,15 @@ import pytest
 from checkout import OVERRIDES, Checkout, only
 from helpers import RUN_COLUMNS
 
+pytestmark = pytest.mark.processes
+# What is written of all that was run.
+PAGES = {"runs_page": 1, "claims": 1, "page": 1}
+
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+def finished(small_once: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout in which the small pipeline has run."""
-    checkout = Checkout(tmp_path_factory.mktemp("pipeline"))
-    done = checkout.small()
-    assert done.returncode == 0, done.stdout + done.stderr
-    return checkout
+    return Checkout(tmp_path_factory.mktemp("pipeline"), small_once)
 
 
 @pytest.fixture
@@ -51,14 +55,36 @@ def test_small_run_leaves_every_result(finished: Checkout) -> None:
         assert all(cell["configuration"]["steps"] == 20 for cell in record["cells"])
         assert all(cell["wall_seconds"] > 0 for cell in record["cells"])
     assert len(list(results.glob("benchmarks/*.tsv"))) == 4
+    plan = json.loads((results / "plan.json").read_text())
+    assert {Path(job["table"]).name for job in plan["jobs"]} == {path.name for path in tables}
     figures = only(finished.folder, "figures/quick-*")
     assert {path.name for path in figures.iterdir()} == {
         "runs.html",
+        "page.html",
+        "settings.json",
+        "claims-contraction.md",
+        "claims-contraction.html",
         *(f"contraction.{kind}" for kind in ("pdf", "png", "csv")),
     }
+    assert "seeds=2" in json.loads((figures / "settings.json").read_text())["overrides"]
+    assert "The scale quick judges nothing" in (figures / "claims-contraction.md").read_text()
     drawn = pd.read_csv(figures / "contraction.csv")
     kfac = drawn[drawn["method"] == "kfac"]
     assert (kfac["median"] - kfac["lr"]).abs().max() < 1e-6  # contraction 1 - eta, without noise
+
+
+def test_a_job_can_be_run_by_hand(checkout: Checkout, tmp_path: Path) -> None:
+    """From its file alone: the same table, on the pipeline's instances or on its own."""
+    results = only(checkout.folder, "results/quick-*/contraction")
+    expected = pd.read_parquet(results / "runs/kfac-0.parquet")
+    for number, more in enumerate(((), ("--instances", str(results / "instances/0.npz")))):
+        out = tmp_path / f"{number}.parquet"
+        words = ["--job", str(results / "jobs/kfac-0.json"), "--out", str(out), *more]
+        subprocess.run(
+            [sys.executable, checkout.folder / "scripts/simulate.py", *words], check=True,
+            env=os.environ | {"PYTHONPATH": str(checkout.folder / "src")},
+        )  # fmt: skip
+        pd.testing.assert_frame_equal(pd.read_parquet(out), expected, check_exact=True)
 
 
 def test_nothing_reruns_without_a_change(checkout: Checkout) -> None:
@@ -89,35 +115,37 @@ def test_a_linked_and_a_relative_checkout_are_the_same(checkout: Checkout, tmp_p
         assert drawn.read_bytes() == before
 
 
-SHOWN = {"claims": 1, "page": 1, "all": 1}
-
-
 @pytest.mark.parametrize(
     ("path", "old", "new", "expected"),
     [
         pytest.param(
             "config/method/kfac.yaml", "damping: [0.0]", "damping: [0.5]",
-            {"simulate kfac": 1, "aggregate": 1, "figure": 1, "runs_page": 1, **SHOWN},
+            {"simulate kfac": 1, "aggregate": 1, "figure": 1, **PAGES, "all": 1},
             id="a method's setting reruns that method and what follows",
         ),
         pytest.param(
-            "src/layerwise/methods/sgd.py", "self._lr *", "1.0 * self._lr *",
-            {"simulate sgd": 1, "aggregate": 1, "figure": 1, "runs_page": 1, **SHOWN},
+            "src/layerwise/methods/sgd.py", "return gradients, None", "return tuple(gradients), None",
+            {"simulate sgd": 1, "aggregate": 1, "figure": 1, **PAGES, "all": 1},
             id="a method's code reruns that method and what follows",
         ),
         pytest.param(
-            "src/layerwise/data/moments.py", "batch_size**0.5", "(batch_size**0.5)",
-            {"simulate kfac": 1, "simulate sgd": 1, "aggregate": 1, "figure": 1, "runs_page": 1, **SHOWN},
+            "src/layerwise/data/moments.py", "/ batch_size**0.5", "/ batch_size ** (1 / 2)",
+            {"simulate kfac": 1, "simulate sgd": 1, "aggregate": 1, "figure": 1, **PAGES, "all": 1},
             id="the engine's code reruns every simulation and no instances",
         ),
         pytest.param(
-            "src/layerwise/data/covariance.py", "np.geomspace(kappa, 1.0, d)",
+            "src/layerwise/data/spectra/log.py", "np.geomspace(kappa, 1.0, d)",
             "np.geomspace(kappa, 1, d)",
             {
                 "instances": 1, "simulate kfac": 1, "simulate sgd": 1, "aggregate": 1,
-                "figure": 1, "runs_page": 1, **SHOWN,
+                "figure": 1, **PAGES, "all": 1,
             },
             id="the instances' code reruns everything",
+        ),
+        pytest.param(
+            "src/layerwise/data/moments.py", "/ batch_size**0.5", "/ (batch_size**0.5)  # a comment",
+            {},
+            id="a comment and parentheses rerun nothing",
         ),
         pytest.param(
             "src/layerwise/figures/style.py", '"lines.linewidth": 1.2', '"lines.linewidth": 1.5',
@@ -131,7 +159,7 @@ SHOWN = {"claims": 1, "page": 1, "all": 1}
         ),
         pytest.param(
             "config/experiment/contraction.yaml", "target: 0.1", "target: 0.2",
-            {"aggregate": 1, "figure": 1, **SHOWN},
+            {"aggregate": 1, "figure": 1, "claims": 1, "page": 1, "all": 1},
             id="the selection's settings reduce again, and redraw",
         ),
     ],
@@ -162,6 +190,12 @@ def test_swapped_values_of_two_keys_rerun(checkout: Checkout) -> None:
         (["--config", "scale=quik"], "did you mean 'quick'?"),
         (["--config", "experiments=[contracton]"], "did you mean 'contraction'?"),
         (["--config", 'overrides=["task.kappa=3"]'], "task.kappa = 3 is not allowed"),
+        (
+            ["--config", "overrides=seeds=3"],
+            "overrides = 'seeds=3' is not allowed: allowed is a list",
+        ),
+        (["--config", "scal=quick"], "did you mean 'scale'?"),
+        (["--config", "cells_per_job=0"], "cells_per_job = 0 is not allowed"),
         (["--config", 'overrides=["methods.kfac.lr=[-1]"]'], "methods.kfac.lr = -1"),
     ],
 )
@@ -175,11 +209,11 @@ def test_bad_configuration_is_refused_before_any_job(
     assert "rule " not in done.stdout + done.stderr
 
 
-def test_a_failing_job_says_why_and_names_its_log(tmp_path: Path) -> None:
+def test_a_failing_job_says_why_and_names_its_log(small_once: Checkout, tmp_path: Path) -> None:
     """A corrupt instance file is refused by name; no table is left behind."""
-    checkout = Checkout(tmp_path)
-    done = checkout.small("--until", "instances")
-    assert done.returncode == 0, done.stderr
+    checkout = Checkout(tmp_path, small_once)
+    for path in checkout.folder.glob("results/*/*/*/*.parquet*"):
+        path.unlink()
     for path in checkout.folder.glob("results/*/*/instances/*.npz"):
         path.write_bytes(path.read_bytes()[:100])
     done = checkout.small()

@@ -54,6 +54,7 @@ def asked(output: str) -> list[tuple[str, int, int]]:
     ]
 
 
+@pytest.mark.processes
 def test_jobs_ask_for_memory_and_time_and_small_ones_share(checkout: ClusterCheckout) -> None:
     output = checkout.said(
         "--dry-run",
@@ -73,6 +74,7 @@ def test_jobs_ask_for_memory_and_time_and_small_ones_share(checkout: ClusterChec
     assert not re.search(r"^rule (instances|aggregate|collect|figure):", output, re.MULTILINE)
 
 
+@pytest.mark.processes
 def test_a_failed_job_asks_for_more(checkout: ClusterCheckout) -> None:
     (checkout.folder / "scripts/simulate.py").write_text("raise SystemExit(1)\n")
     output = checkout.said(
@@ -96,6 +98,7 @@ def test_memory_covers_the_tables_and_the_matrices(every: str | int) -> None:
     assert needed <= simulate_mb(job) + 1 <= 1.1 * needed
 
 
+@pytest.mark.processes
 def test_cost_of_a_larger_grid_counts_what_would_be_planned() -> None:
     """Cells and jobs of ten times the grid, as the plan of that grid has them."""
     command = [

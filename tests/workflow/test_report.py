@@ -10,16 +10,15 @@ import pytest
 
 from checkout import Checkout
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.processes]
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def report(small_once: Checkout, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The report of a small run, and the folder of its figures."""
-    checkout = Checkout(tmp_path_factory.mktemp("report"))
-    for arguments in ((), ("--report", "report.html")):
-        done = checkout.small(*arguments)
-        assert done.returncode == 0, done.stdout + done.stderr
+    checkout = Checkout(tmp_path_factory.mktemp("report"), small_once)
+    done = checkout.small("--report", "report.html")
+    assert done.returncode == 0, done.stdout + done.stderr
     (figures,) = checkout.folder.glob("figures/quick-*")
     return checkout.folder / "report.html", figures
 
@@ -49,7 +48,12 @@ def rendered(page: Path, clicks: str = "") -> str:
 
 def test_the_front_page_opens_offline(report: tuple[Path, Path]) -> None:
     text = rendered(report[0])
-    for words in ("A checked reproduction", "figures/page.html", "Linear representation", "What was run"):
+    for words in (
+        "A checked reproduction",
+        "figures/page.html",
+        "Linear representation",
+        "What was run",
+    ):
         assert words in text
 
 

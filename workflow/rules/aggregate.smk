@@ -22,7 +22,7 @@ rule aggregate:
         "../envs/layerwise.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * reduce_mb(EXPERIMENTS[wildcards.experiment]),
+        mem_mb=lambda wildcards, attempt: attempt * reduce_mb(jobs_of(wildcards.experiment)),
         runtime=lambda wildcards, attempt: attempt * 60,
     params:
         code=code_of("layerwise.results.aggregate", "layerwise.results.provenance"),

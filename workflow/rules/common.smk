@@ -59,6 +59,11 @@ def drawn_for(wildcards):
     return [] if instances is None else instances.drawn
 
 
+def jobs_of(experiment):
+    """An experiment's jobs, in the order of its plan."""
+    return [placed.job for placed in PIPELINE.jobs[experiment]]
+
+
 def tables_of(experiment):
     """An experiment's run tables, in the order of its plan."""
     return [placed.table for placed in PIPELINE.jobs[experiment]]

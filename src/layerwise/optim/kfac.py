@@ -10,12 +10,11 @@ from torch import Tensor, nn
 from torch.distributed import ProcessGroup
 from torch.optim import Optimizer
 
-from layerwise.optim.gathering import Gathered
 from layerwise.optim.groups import as_groups, check_groups, with_names, without
 from layerwise.optim.layers import Layer, factor_dtype, find_layers, unwrapped
 from layerwise.optim.options import GATHERING, check_options
 from layerwise.optim.passes import Recorder
-from layerwise.optim.plans import Plan, plan, trained
+from layerwise.optim.plans import Plan, plan, problem_of, trained
 from layerwise.optim.scaling import GradientScaling
 from layerwise.optim.update import TENSORS
 from layerwise.optim.workers import check_workers, process_group_of, size_of, summed
@@ -272,7 +271,14 @@ class KFAC(Optimizer):
                     "make KFAC anew"
                 )
             elif layer in stepped:
-                problem = self._problem(layer, gathered.get(layer), group_of, scaling)
+                lead = layer.held[0]
+                problem = problem_of(
+                    gathered.get(layer),
+                    self.state.get(lead, {}),
+                    group_of[lead]["update_interval"],
+                    self._undue.get(layer),
+                    scaling,
+                )
             if problem is not None:
                 problems.append(f"Layer '{layer.name}' {problem}.")
         if self._other is None and any(p.grad is not None for p in self._rest):
@@ -297,34 +303,6 @@ class KFAC(Optimizer):
             state = self.state.get(layer.held[0], {})
             plans.append(plan(layer, state, sums, group_of, scaling.scale))
         return plans
-
-    def _problem(
-        self,
-        layer: Layer,
-        gathered: Gathered | None,
-        group_of: dict[Tensor, Any],
-        scaling: GradientScaling,
-    ) -> str | None:
-        """Why the layer's step would be wrong, as the end of a sentence."""
-        state, options = self.state.get(layer.held[0], {}), group_of[layer.held[0]]
-        if gathered is None:
-            step = state.get("step", 0)
-            undue = step % options["update_interval"] or self._undue.get(layer) == step
-            if undue and "input_inverse" in state:
-                return None
-            return (
-                "has a gradient, but since it was last cleared KFAC saw no call of the whole model, "
-                "as in model(x), that led to it: call the model itself, compile it after KFAC is "
-                "made, checkpoint without use_reentrant, and change gradients in place"
-            )
-        if gathered.refusal is not None:
-            return gathered.refusal
-        if gathered.options["precondition_outputs"] == "empirical" and not scaling.known:
-            return (
-                "has precondition_outputs = 'empirical', which cannot tell the scale that "
-                "GradScaler.unscale_ took off: leave that to GradScaler.step"
-            )
-        return None
 
     def _move(self, parameter: nn.Parameter, direction: Tensor, group: dict[str, Any]) -> None:
         """Momentum, weight decay and the step itself."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from difflib import get_close_matches
+from math import isfinite
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -41,9 +43,9 @@ def is_number(value: Any) -> bool:
     """Whether the value is a finite number, or a tensor of one as schedulers of lr may set it."""
     if isinstance(value, torch.Tensor):
         return value.numel() == 1 and not value.is_complex() and bool(value.isfinite())
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, Real):
         return False
-    return abs(value) < float("inf")
+    return isfinite(value)
 
 
 def check_options(options: dict[str, Any]) -> None:
@@ -52,7 +54,7 @@ def check_options(options: dict[str, Any]) -> None:
         if not (is_number(options[key]) and usable(options[key])):
             raise ValueError(f"{key} = {options[key]!r} is not allowed: give {allowed}.")
     interval = options["update_interval"]
-    if isinstance(interval, bool) or not isinstance(interval, int) or interval < 1:
+    if isinstance(interval, bool) or not isinstance(interval, Integral) or interval < 1:
         raise ValueError(
             f"update_interval = {interval!r} is not allowed: give a count of at least 1."
         )

@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from layerwise.optim.gathering import Gathered
 from layerwise.optim.layers import Layer, factor_dtype
+from layerwise.optim.scaling import GradientScaling
 from layerwise.optim.sums import Sums
 from layerwise.optim.update import State, direction, with_inverses, with_new_factors
 
@@ -25,6 +27,36 @@ def trained(layer: Layer) -> list[nn.Parameter]:
     """The layer's parameters that have a gradient; none if it is zero, as after zero_grad."""
     gradients = [(p, p.grad) for p in layer.held if p.grad is not None]
     return [p for p, _ in gradients] if any(bool(g.any()) for _, g in gradients) else []
+
+
+def problem_of(
+    gathered: Gathered | None,
+    state: State,
+    update_interval: int,
+    undue: int | None,
+    scaling: GradientScaling,
+) -> str | None:
+    """Why the step of a layer with a gradient would be wrong, as the end of a sentence.
+
+    ``undue`` is the latest of the layer's steps at which a pass was told to gather nothing.
+    """
+    if gathered is None:
+        step = state.get("step", 0)
+        if "input_inverse" in state and (step % update_interval or undue == step):
+            return None
+        return (
+            "has a gradient, but since it was last cleared KFAC saw no call of the whole model, as "
+            "in model(x), that led to it: call the model itself, compile it after KFAC is made, "
+            "checkpoint without use_reentrant, and change gradients in place"
+        )
+    if gathered.refusal is not None:
+        return gathered.refusal
+    if gathered.options["precondition_outputs"] == "empirical" and not scaling.known:
+        return (
+            "has precondition_outputs = 'empirical', which cannot tell the scale that "
+            "GradScaler.unscale_ took off: leave that to GradScaler.step"
+        )
+    return None
 
 
 def plan(

@@ -6,24 +6,24 @@ number of the attempt, so they need to be right for most jobs, not for the worst
 
 import json
 import math
+from collections.abc import Iterable
 
+from layerwise.planning.jobs import Job
 from layerwise.planning.pipeline import Instances
-from layerwise.planning.plan import ExperimentPlan, Job
 from layerwise.settings.run import RunSettings
 
 START_MB = 1000  # Python with torch takes 350, and each of the two Snakemakes around it 180
 ROW_BYTES = 600  # a row of a run's table while it is written; measured: 530
 MATRICES = 20  # d x d matrices of float64 for each seed; measured: 12 to 16
-REDUCED_MB = 3  # a cell's share of the reduced tables; measured: 1.1 for 31 recorded steps
+REDUCED_BYTES = 1600  # a row of a run's table while it is reduced; measured: 1200
 # Minutes of a step of one run at d = 100; measured: 0.1 ms for most methods, 10 ms for the slowest.
 RUN_STEP_MINUTES = 1e-3 / 60
 
 
 def simulate_mb(job: Job) -> int:
     """Memory of a job: the tables of all its cells, which it writes as one, and its largest cell."""
-    rows = sum(_runs(cell.settings) * _records(cell.settings) for cell in job.cells)
     matrices = MATRICES * max(_matrix_bytes(cell.settings) for cell in job.cells)
-    return START_MB + round((rows * ROW_BYTES + matrices) / 1e6)
+    return START_MB + round((_rows(job) * ROW_BYTES + matrices) / 1e6)
 
 
 def simulate_minutes(job: Job) -> int:
@@ -42,9 +42,14 @@ def instances_mb(part: Instances) -> int:
     return START_MB + round(3 * sum(sizes) / 1e6)
 
 
-def reduce_mb(experiment: ExperimentPlan) -> int:
-    """Memory of reducing an experiment's tables, read one by one."""
-    return START_MB + REDUCED_MB * len(experiment.cells)
+def reduce_mb(jobs: Iterable[Job]) -> int:
+    """Memory of reducing the tables of jobs, one at a time: that of the largest, whatever their number."""
+    return START_MB + round(max(map(_rows, jobs)) * REDUCED_BYTES / 1e6)
+
+
+def _rows(job: Job) -> int:
+    """Of a job's table."""
+    return sum(_runs(cell.settings) * _records(cell.settings) for cell in job.cells)
 
 
 def _runs(settings: RunSettings) -> int:

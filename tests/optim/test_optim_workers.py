@@ -13,6 +13,7 @@ from layerwise.optim import KFAC
 from optim_problems import batch, deep_net, parameters_of, take_step
 from optim_worker import STEPS, WORKERS
 
+pytestmark = pytest.mark.processes
 WORKER = Path(__file__).with_name("optim_worker.py")
 
 
