@@ -186,7 +186,7 @@ def test_claims_are_filtered_and_opened_by_keyboard(browsing, odd_page: Path) ->
     browsing.visit(odd_page, "#claims?verdict=partly")
     rows.locator(".open").first.focus()
     browsing.page.keyboard.press("Enter")
-    assert browsing.page.locator("tr.more:visible .resample svg").count() == 1
+    browsing.page.wait_for_selector("tr.more:visible .resample svg")
     assert "open=C2%20partly" in browsing.page.url
     browsing.page.keyboard.press("Enter")
     assert not browsing.page.locator("tr.more:visible").count()

@@ -121,8 +121,9 @@ VIEWS = [
     ({"along": ("step", 4), "select_by": "validation_error"}, "step", "alignment", None),
     (ONE_STEP | {"numeric": {"kappa_x": 4}, "final": ["alignment_direction", "test_error"]},
      "kappa_x", "alignment_direction", None),
-    ({"named": ["link"], "along": ("index", 20), "select_by": None, "traced": ["update", "after"],
-      "final": ["cosine_direction"]}, "index", "update", "link"),
+    ({"named": ["link"], "along": ("index", 20), "select_by": None, "final": ["alignment"],
+      "traced": ["singular_values_update", "singular_values_after"]},
+     "index", "singular_values_update", "link"),
     (ONE_STEP | {"final": ["unheard of"], "step_sizes": 1, "numeric": {"n": 2}}, "n", "unheard of", None),
 ]  # fmt: skip
 

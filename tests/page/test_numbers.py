@@ -54,11 +54,11 @@ CASES = [
          by=("problem", "method", "damping")),
     case("one_step_methods", "kappa_x", "test_error",
          columns={"test_error": "middle", "test_error_error": "error"},),
-    case("one_step_methods", "kappa_x", "alignment_direction",
-         columns={"alignment_direction": "middle", "alignment_direction_error": "error"}),
-    case("readout_scale", "readout_scale", "alignment_update", "&pick=each",
+    case("one_step_methods", "kappa_x", "alignment_readout",
+         columns={"alignment_readout": "middle", "alignment_readout_error": "error"}),
+    case("readout_scale", "readout_scale", "alignment", "&pick=each",
          columns={"mean": "middle", "sem": "error"}, by=("problem", "method", "damping")),
-    case("spike", "index", "update", "&spread=range",
+    case("spike", "index", "singular_values_update", "&spread=range",
          columns={"update_min": "low", "update_max": "high"}),
 ]  # fmt: skip
 

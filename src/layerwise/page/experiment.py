@@ -26,17 +26,18 @@ class Tables:
             self.selection = read_table(folder / "selection.parquet")
         else:
             self.traces = read_table(folder / "runs.parquet")
-            self.final = self.traces
+            self.final = _ends(self.traces)
+        numbered = _numbered(self.final)
+        if numbered and self.selection.empty:
+            self.traces = _by_index(self.final, numbered)
+        self.final = self.final.drop(columns=[one for own in numbered.values() for one in own])
         self.select_by = select_by
         self.methods = list(dict.fromkeys(self.final["method"]))
         self.along = next((key for key in ALONG if self._extends(key)), None)
-        if self.selection.empty and self.along:
-            last = self.traces.groupby([*RUN, "seed"], dropna=False)[self.along].idxmax()
-            self.final = self.traces.loc[last.sort_values()]
 
     def _extends(self, key: str) -> bool:
-        """Whether a run has several rows along a column."""
-        return key in self.traces and self.traces[key].nunique() > 1
+        """Whether runs extend along a column: a start and an end alone say no more than the end."""
+        return key in self.traces and self.traces[key].nunique() > 2
 
     def metrics(self, table: pd.DataFrame) -> list[str]:
         """Those of a table that the page carries."""
@@ -53,6 +54,38 @@ class Tables:
         groups = self.traces.groupby([*RUN, "seed"], dropna=False)
         names = self.metrics(self.traces)
         return [name for name in names if groups[name].nunique(dropna=False).max() > 1]
+
+
+def _ends(runs: pd.DataFrame) -> pd.DataFrame:
+    """The last row of each run and seed."""
+    if "step" not in runs:
+        return runs
+    last = runs.groupby([*RUN, "seed"], dropna=False, sort=False)["step"].idxmax()
+    return runs.loc[last.sort_values()].reset_index(drop=True)
+
+
+def _numbered(table: pd.DataFrame) -> dict[str, list[str]]:
+    """Metrics of several values, as singular values are, with their columns: NAME_1, NAME_2 and so on."""
+    found: dict[str, list[str]] = {}
+    for column in map(str, table):
+        name, _, number = column.rpartition("_")
+        if number.isdigit() and int(number) == len(found.get(name, [])) + 1:
+            found.setdefault(name, []).append(column)
+    return {name: columns for name, columns in found.items() if len(columns) > 2}
+
+
+def _by_index(table: pd.DataFrame, numbered: dict[str, list[str]]) -> pd.DataFrame:
+    """A row for each number, from 0 as the figures' tables count."""
+    kept = table.drop(columns=[one for own in numbered.values() for one in own] + ["step"])
+    longest = max(map(len, numbered.values()))
+    each = [
+        kept.assign(
+            index=index,
+            **{name: table[own[index]] for name, own in numbered.items() if index < len(own)},
+        )
+        for index in range(longest)
+    ]
+    return pd.concat(each, ignore_index=True)
 
 
 def experiment_json(tables: Tables) -> str:

@@ -38,14 +38,14 @@ METRICS: dict[str, Metric] = {
     "train_loss": Metric("training loss", beside=("transfer_loss",)),
     "transfer_loss": Metric("transfer loss", of_setting="n_transfer"),
     "steps_to_target": Metric("iterations to the target", infinite="not reached"),
-    "alignment": _alignment("alignment with β⋆", beside=("test_error",)),
     "alignment_direction": _alignment(
-        "alignment of the learned direction",
-        predicted_by="alignment_theory",
-        beside=("test_error",),
+        "alignment of the learned direction", predicted_by="alignment_theory"
     ),
-    "alignment_update": _alignment(
-        "alignment of the update's singular vector", predicted_by="alignment_theory"
+    "alignment_readout": _alignment(
+        "alignment of the direction through the readout", beside=("test_error",)
+    ),
+    "alignment": _alignment(
+        "alignment with β⋆", predicted_by="alignment_theory", beside=("test_error",)
     ),
     "test_error": Metric("test error", log=False),
     "validation_error": Metric("validation error", log=False, seen_in="alignment"),
@@ -56,10 +56,13 @@ METRICS: dict[str, Metric] = {
     "excess_loss": Metric("excess loss"),
     "mean_subspace_distance": Metric("mean subspace distance", average_of="subspace_distance"),
     "mean_train_loss": Metric("mean training loss", average_of="train_loss"),
-    "update": Metric("singular values of the update", better="neither", beside=("after", "before")),
-    "before": Metric("singular values before the step", better="neither"),
-    "after": Metric("singular values after the step", better="neither"),
-    "cosine_direction": Metric("|cos| of the update with β⋆", log=False, better="neither"),
+    "singular_values_update": Metric(
+        "singular values of the update",
+        better="neither",
+        beside=("singular_values_after", "singular_values_before"),
+    ),
+    "singular_values_before": Metric("singular values before the step", better="neither"),
+    "singular_values_after": Metric("singular values after the step", better="neither"),
     "cosine_biased": Metric("|cos| of the update with Σ_x β⋆", log=False, better="neither"),
     "spike_ratio": Metric("outlier over the next singular value", better="neither"),
     "test_error_random_features": Metric("test error, random features", log=False),
@@ -91,7 +94,7 @@ SETTINGS: dict[str, str] = {
 }
 
 # Along what a run itself extends.
-ALONG: dict[str, str] = {"step": "iteration", "index": "index of the singular value"}
+ALONG: dict[str, str] = {"step": "iteration", "index": "index"}
 # What a method tries on a problem.
 GRIDS: dict[str, str] = {"lr": "step size", "damping": "damping"}
 
@@ -148,7 +151,9 @@ def default_view(offer: Offer) -> View:
 
 
 def _about(offer: Offer) -> str:
-    """The metric in question."""
+    """The metric in question: of a run that extends along an index, what does."""
+    if offer.along and offer.along[0] != "step":
+        return next((name for name in METRICS if name in offer.traced), offer.traced[0])
     for name, value in METRICS.items():
         where = value.only_where
         if where and name in offer.final and all(offer.fixed.get(k) == v for k, v in where.items()):

@@ -35,9 +35,10 @@ async function showClaims(asked, jump) {
   await drawResamples(row);
 }
 async function drawResamples(row) {
-  const host = $(".resamples", row.nextElementSibling),
-    parts = (await unpack("data-claims"))[row.dataset.claim]?.parts || [];
-  if (host.childElementCount) return;
+  const host = $(".resamples", row.nextElementSibling);
+  if (host.dataset.drawn) return;
+  host.dataset.drawn = "once";
+  const parts = (await unpack("data-claims"))[row.dataset.claim]?.parts || [];
   for (const part of parts.filter(one => one.counts.length || one.value != null)) {
     const box = host.appendChild(element("div", {class: "resample"}));
     await drawInto(
