@@ -393,3 +393,25 @@ def test_the_summary_counts_the_papers_claims_and_names_what_failed(worlds):
     assert f"Of {papers} statements" in good and f"**{papers} reproduced**" in good
     assert good.count("\n- ") == 0 and bad.count("\n- ") == papers
     assert "not reproduced: SGD slows down as κ_x grows" in bad
+
+
+def test_tables_of_overrides_judge_nothing_and_stop_nothing(worlds):
+    """With two dampings in the place of one, or without a method, a claim on them is not measured."""
+    contraction = worlds[True]["contraction"]
+    twice = {
+        name: pd.concat([one, one.assign(damping=9.0)], ignore_index=True)
+        for name, one in contraction.items()
+    }
+    without = {name: one[one["method"] != "kfac"] for name, one in contraction.items()}
+    for tables in (twice, without):
+        judged = table({"contraction": tables}).set_index("claim")
+        assert judged.loc["C2 rate", "verdict"] == "not measured"
+        assert set(judged.drop("C2 rate")["verdict"]) <= {"not run", "not measured"}
+
+
+def test_readers_are_told_what_was_run(worlds):
+    judged = table(worlds[True])
+    assert "**The scale quick judges nothing.**" in markdown(
+        judged, "The scale quick judges nothing."
+    )
+    assert "**" not in markdown(judged).split("|")[0]

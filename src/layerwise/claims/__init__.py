@@ -103,7 +103,7 @@ def _cells(row: dict[Any, Any]) -> list[str]:
     ]
 
 
-def write(paths: list[Path], csv: Path, readable: Path, report: Path, note: str) -> None:
+def write(paths: list[Path], csv: Path, readable: Path, report: Path, note: str = "") -> None:
     """Judge all claims on the reduced tables ``paths``, RESULTS/EXPERIMENT/NAME.*; write the table for
     programs, for readers (.md), and for the report (.html), with a note on what was run; beside the first,
     what decided each claim."""

@@ -132,7 +132,9 @@ def _judged(part: Part, results: Results) -> PartJudgement:
         estimate = part.measure(results)
     except NotRunError:
         return PartJudgement(UNKNOWN, "not run")
-    except NotMeasuredError:
+    except (LookupError, ValueError):
+        # NotMeasuredError, or what pandas says where overrides leave none of the rows that a claim is
+        # about, or several in the place of one.
         return PartJudgement(UNKNOWN, "not measured")
     return PartJudgement(estimate, verdict_on(part, estimate))
 
