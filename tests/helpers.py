@@ -63,7 +63,7 @@ RUN_COLUMNS = [
     *LinearProblem.model_fields,
     *("inputs", "batch_size", "noise", "n_transfer"),
     *METRICS,
-    *("status", "diverged_at", "eigenvalue_min"),
+    *("status", "diverged_at", "failure", "eigenvalue_min"),
 ]
 PROBLEM = {
     "d_x": 6,

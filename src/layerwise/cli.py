@@ -16,6 +16,7 @@ from layerwise.command.explain import described, due_lines, time_line
 from layerwise.command.scaffold import new_method
 from layerwise.command.snakemake import INTERRUPTED, PROJECT, due
 from layerwise.command.snakemake import reproduce as run_pipeline
+from layerwise.command.trial import try_optimizers
 from layerwise.planning.overrides import methods_from_override
 from layerwise.planning.pipeline import Pipeline
 from layerwise.planning.request import Request
@@ -70,6 +71,7 @@ def explain(
     """Say what experiments would run: configuration, size, what is due and why, and for how long."""
     request = _request(words, scale, methods_from)
     plans = request.plans()
+    try_optimizers(request, plans.values())
     for planned in plans.values():
         typer.echo("\n".join([*described(planned), ""]))
     try:
@@ -95,7 +97,7 @@ def reproduce(
     What stands after -- goes to Snakemake, as in `layerwise reproduce -- --dry-run`.
     """
     request = _request(words, scale, methods_from)
-    request.plans()  # refuses what cannot be used
+    try_optimizers(request, request.plans().values())  # both refuse what cannot be used
     if any(option.startswith("--configfile") for option in context.obj):
         raise ConfigError("--configfile is not allowed after --: allowed are overrides before it")
     typer.echo(_places(request), err=True)

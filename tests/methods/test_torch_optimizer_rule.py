@@ -168,7 +168,7 @@ def refusal(*overrides):
         ("torch.optim.Moun", "Optimizer class of torch.optim, did you mean 'Muon'?"),
         ("torch.optim.lr_scheduler.StepLR", "allowed is a torch.optim.Optimizer class of"),
         ("torch.optim.nothing.Adam", "torch.optim.nothing cannot be imported"),
-        ("torch.optim.Optimizer", "allowed are optimisers that take lr"),
+        ("torch.optim.Optimizer", "it needs defaults as well"),
         ("torch.optim.LBFGS", "required positional argument: 'closure'"),
         ("torch.optim.SparseAdam", "SparseAdam does not support dense gradients"),
     ],
@@ -203,7 +203,7 @@ def test_nothing_is_imported_from_other_packages(optimizer):
     text = refusal(f"method.options.optimizer={optimizer}")
     assert text.startswith(
         f"method.options.optimizer = '{optimizer}' is not allowed: allowed is a class of torch.optim, "
-        "pytorch_optimizer (the key optimizer_packages lists them)"
+        "pytorch_optimizer (the key optimizer_packages lists the packages)"
     )
     assert "this" not in sys.modules
 

@@ -1,6 +1,5 @@
 """A new method's files. No torch, but where an optimiser is tried out."""
 
-import importlib
 import keyword
 import re
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from layerwise.command.trial import try_optimizer
 from layerwise.planning.compose import CONFIG_DIR, options
 from layerwise.planning.plan import ALL_METHODS
 from layerwise.planning.sources import PACKAGE_DIR
@@ -73,11 +73,7 @@ def _check_name(name: str, folder: Path | None) -> None:
 
 
 def _try_out(text: str) -> None:
-    """Make the rule, which refuses an optimizer that takes no step from gradients alone."""
+    """Refuse an optimizer that takes no step from gradients alone."""
     content: Any = OmegaConf.to_container(OmegaConf.create(text))
     del content["label"]
-    settings = validate(MethodSettings, content | {"lr": [0.1], "damping": []}, "method")
-    torch = importlib.import_module("torch")  # a second, which other commands do not wait for
-    base = importlib.import_module("layerwise.methods.base")
-    like = torch.ones(1, dtype=torch.float64)
-    base.load_rule(settings, base.steps_of(settings.lr, settings.damping, [1.0], like))
+    try_optimizer(validate(MethodSettings, content | {"lr": [0.1], "damping": []}, "method"))

@@ -11,8 +11,10 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from layerwise.methods.optimizer_class import optimizer_class
 from layerwise.networks.base import Layers, Need, View
 from layerwise.settings.method import MethodSettings
+from layerwise.settings.validation import ConfigError
 
 # What a rule's step is in proportion to: the gradient; the gradient divided by second moments of the
 # inputs; a step that solves for all weights at once; nothing but lr, whatever the gradient's size.
@@ -45,14 +47,26 @@ def steps_of(
     return Steps(tuple(each * unit for unit in units), dampings[:, None, None])
 
 
+class Lost(NamedTuple):
+    """What has become of a run whose step raised: what was said."""
+
+    why: str
+
+
+def lost_runs(memory: Any) -> dict[int, str]:
+    """Of a memory that is a list with an entry for each run, seeds first, why those are lost that are."""
+    entries = memory if isinstance(memory, list) else []
+    return {place: run.why for place, run in enumerate(entries) if isinstance(run, Lost)}
+
+
 class Update(Protocol):
     """One step of an optimiser on weights batched over S seeds and V variants.
 
     ``start`` returns its memory (None if it has none); ``step`` returns new weights and new memory and
     changes neither argument. Runs must not mix: whatever happens in one (seed, variant), the others stay
     bitwise the same. A step that cannot be taken is returned as NaN, and the loop records the run as
-    diverged. At the start the weights may be (S, 1, …), shared by a seed's variants; the new ones are
-    (S, V, …).
+    diverged; as failed, where the memory tells of it as :class:`Lost`. At the start the weights may be
+    (S, 1, …), shared by a seed's variants; the new ones are (S, V, …).
     """
 
     def start(self, weights: Layers) -> Any:
@@ -114,7 +128,11 @@ def descended(weights: Layers, lr: Layers, directions: Layers) -> Layers:
 def load_rule(method: MethodSettings, steps: Steps) -> Rule:
     """The rule that ``method.rule`` names."""
     make: Any = rule_class(method)
-    rule: Rule = make(steps, **method.options)
+    options = dict(method.options)
+    if method.optimizer_file is not None:
+        file = Path(method.optimizer_file)
+        options["optimizer"] = optimizer_class(options["optimizer"], _from_file(file.stem, file))
+    rule: Rule = make(steps, **options)
     return rule
 
 
@@ -133,12 +151,20 @@ def rule_class(method: MethodSettings) -> type[Rule]:
 
 @cache
 def _from_file(module: str, path: Path) -> ModuleType:
-    """The module of a file of the user's, which may import those beside it."""
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
+    """The module of a file of the user's, which may import those beside it: while it is loaded these
+    come first, whatever else has their names; later, behind all else."""
     spec = importlib.util.spec_from_file_location(module, path)
     assert spec is not None and spec.loader is not None
     found = importlib.util.module_from_spec(spec)
     sys.modules.setdefault(module, found)
-    spec.loader.exec_module(found)
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(found)
+    except Exception as error:  # whatever a user's file raises
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path} cannot be loaded: {type(error).__name__}: {reason}") from None
+    finally:
+        sys.path.remove(str(path.parent))
+        if str(path.parent) not in sys.path:
+            sys.path.append(str(path.parent))
     return found

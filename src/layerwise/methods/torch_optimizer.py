@@ -1,87 +1,139 @@
 """Any ``torch.optim.Optimizer`` as an update rule, named by its import path."""
 
-import importlib
-import inspect
+import random
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from layerwise.methods.base import OfGradients, Scale, Steps
+from layerwise.methods.base import Lost, OfGradients, Scale, Steps
+from layerwise.methods.optimizer_class import check_keywords, check_taken, optimizer_class
 from layerwise.networks.base import Layers, View
-from layerwise.settings.validation import ConfigError, nearest
+from layerwise.settings.validation import ConfigError
+
+# Steps in which an optimiser must have moved every layer. Some count the first ones down, or look only at
+# every tenth gradient.
+TRIED_STEPS = 12
+# What ends a job whatever the optimiser: the machine is at fault, and not the run.
+OF_THE_MACHINE = (MemoryError, torch.OutOfMemoryError)
 
 
 class Run(NamedTuple):
     """One run's optimiser, and the parameters, one a layer, that are its own."""
 
-    optimizer: Optimizer
+    optimizer: Any
     parameters: tuple[Parameter, ...]
 
 
 class TorchOptimizer(OfGradients):
-    """The class that the import path ``optimizer`` names, made with ``settings`` as its keywords and
+    """The class ``optimizer``, or that its import path names, made with ``settings`` as its keywords and
     with the grid's step size as its lr.
 
     Every run, a (seed, variant), has an optimiser of its own. So runs cannot mix, whatever the class
-    does over all its parameters, and where its linear algebra fails one run alone is lost.
+    does over all its parameters, and where its step raises one run alone is lost.
 
-    The memory is the list of the runs, None for a lost one. Optimisers change in place: a step copies
-    the weights that it is given into the runs' parameters and returns copies, and so changes no
-    argument but the memory, which serves one path of training. A class that draws random numbers
-    takes them from torch's global generator.
+    Some classes train at one point and are evaluated at another, by train() and eval(). A run's weights
+    are then the point of eval(), which is what is measured, and its gradients are those at the point of
+    train().
 
-    Raises ConfigError, at construction, for a class or keyword that cannot be used, among them the
-    optimisers that need a closure.
+    The memory is the list of the runs, and of what has become of those that are lost. Optimisers change
+    in place: a step copies the weights that it is given into the runs' parameters and returns copies, and
+    so changes no argument but the memory, which serves one path of training.
+
+    Raises ConfigError, at construction, for a class or keyword that cannot be used.
     """
 
     scale: ClassVar[Scale] = "own"
 
-    def __init__(self, steps: Steps, optimizer: str, **settings: Any) -> None:
+    def __init__(self, steps: Steps, optimizer: str | type[Optimizer], **settings: Any) -> None:
         super().__init__(steps)
         self._lrs = steps.lr[0].flatten().tolist()
-        self._class: Any = _optimizer_class(optimizer)
-        _check_keywords(optimizer, self._class, settings)
+        self._class: Any = optimizer_class(optimizer) if isinstance(optimizer, str) else optimizer
+        named = f"{self._class.__module__}.{self._class.__qualname__}"
+        self._path = optimizer if isinstance(optimizer, str) else named
+        check_keywords(self._path, self._class, settings)
         # YAML has lists where optimisers document tuples, as for betas.
         self._settings = {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in settings.items()
         }
-        self._try_a_step(optimizer, steps.damping)
+        self._try_out(steps.damping)
 
-    def start(self, weights: Layers) -> list[Run | None]:
+    def start(self, weights: Layers) -> list[Run | Lost]:
         seeds = len(weights[0])
         each = zip(_runs(weights, self.steps.variants), self._lrs * seeds, strict=True)
         return [self._run(layers, lr) for layers, lr in each]
 
-    def step(self, views: Sequence[View], memory: list[Run | None]) -> tuple[Layers, Any]:
+    def step(self, views: Sequence[View], memory: list[Run | Lost]) -> tuple[Layers, Any]:
         (view,) = views
         variants = self.steps.variants
-        pairs = zip(_runs(view.weights, variants), _runs(view.gradients, variants), strict=True)
-        stepped = [_step(run, *pair) for run, pair in zip(memory, pairs, strict=True)]
-        layers = zip(*(new for _, new in stepped), strict=True)
-        stacked = tuple(torch.stack(layer).unflatten(0, (-1, variants)) for layer in layers)
-        return stacked, [run for run, _ in stepped]
+        values = _runs(view.weights, variants)
+        runs = [_at_training(run, layers) for run, layers in zip(memory, values, strict=True)]
+        if any(isinstance(run, Run) and _averages(run.optimizer) for run in runs):
+            points = [
+                run.parameters if isinstance(run, Run) else layers
+                for run, layers in zip(runs, values, strict=True)
+            ]
+            view = view.at(_stacked(points, variants))
+        gradients = _runs(view.gradients, variants)
+        runs = [_stepped(run, of) for run, of in zip(runs, gradients, strict=True)]
+        results = [
+            run.parameters
+            if isinstance(run, Run)
+            else tuple(torch.full_like(value, torch.nan) for value in layers)
+            for run, layers in zip(runs, values, strict=True)
+        ]
+        return _stacked(results, variants), runs
 
     def _run(self, layers: Layers, lr: float) -> Run:
         parameters = tuple(Parameter(layer.clone()) for layer in layers)
         return Run(self._class(list(parameters), lr=lr, **self._settings), parameters)
 
-    def _try_a_step(self, path: str, like: Tensor) -> None:
-        """One step on small matrices finds what only the class itself can tell of its settings."""
-        ones = like.new_ones(3, 2), like.new_ones(4, 3)
+    def _try_out(self, like: Tensor) -> None:
+        """Steps on small matrices find what only the class itself can tell of its settings."""
+        start: Layers = tuple(map(_wave(-1), (like.new_empty(3, 2), like.new_empty(4, 3))))
+        given = f"with {self._settings}" if self._settings else "as it stands"
+        refused = (
+            f"method.options.optimizer = {self._path!r} is not allowed {given}: allowed is what takes a "
+            "step from gradients alone, and it"
+        )
+        before = _randomness()
         try:
-            run = self._run(ones, self._lrs[0])
-            _step(run, ones, (ones[0].clone(), ones[1].clone()))
+            for lr in dict.fromkeys(self._lrs[1:]):
+                self._run(start, lr)
+            run = self._run(start, self._lrs[0])
         except Exception as error:  # whatever another package raises
-            reason = " ".join(str(error).split())
+            raise ConfigError(f"{refused} answers {_said(error)!r}") from None
+        check_taken(self._path, run.optimizer, self._lrs[0], self._settings)
+        weights = start
+        for t in range(TRIED_STEPS):
+            tried = _stepped(_at_training(run, weights), tuple(map(_wave(t), start)))
+            if isinstance(tried, Lost):
+                raise ConfigError(f"{refused} answers {tried.why!r}")
+            weights = tuple(parameter.detach().clone() for parameter in tried.parameters)
+            if not all(layer.isfinite().all() for layer in weights):
+                return  # at such a step size; the run will be told to have diverged
+        if any(torch.equal(*pair) for pair in zip(weights, start, strict=True)):
             raise ConfigError(
-                f"method.options.optimizer = {path!r} is not allowed with {self._settings}: allowed is "
-                f"what takes a step from gradients alone, and it answers {reason!r}"
-            ) from None
+                f"{refused} does not move the weights in {TRIED_STEPS} steps at lr = {self._lrs[0]:g}"
+            )
+        if _randomness() != before:
+            raise ConfigError(f"{refused} draws random numbers, so that no run could be repeated")
+
+
+def _wave(t: int) -> Any:
+    """Gradients of order one, no two entries and no two steps alike."""
+    return lambda layer: torch.cos(torch.arange(layer.numel()).to(layer) + t).view_as(layer)
+
+
+def _randomness() -> tuple[bytes, Any, bytes]:
+    """The states of the generators that a program has by itself."""
+    numbers = np.random.get_state(legacy=False)["state"]
+    return torch.get_rng_state().numpy().tobytes(), random.getstate(), repr(numbers).encode()
 
 
 def _runs(layers: Layers, variants: int) -> list[Layers]:
@@ -90,54 +142,49 @@ def _runs(layers: Layers, variants: int) -> list[Layers]:
     return list(zip(*flat, strict=True))
 
 
-def _step(run: Run | None, values: Layers, gradients: Layers) -> tuple[Run | None, Layers]:
-    """The run after a step from ``values``, and its weights: None and NaN if it is lost."""
-    lost = None, tuple(torch.full_like(value, torch.nan) for value in values)
-    if run is None:
-        return lost
-    for parameter, value, gradient in zip(run.parameters, values, gradients, strict=True):
+def _stacked(runs: Sequence[Layers], variants: int) -> Layers:
+    """The same the other way: a copy."""
+    stacked = (torch.stack([*layer]).detach() for layer in zip(*runs, strict=True))
+    return tuple(layer.unflatten(0, (-1, variants)) for layer in stacked)
+
+
+def _averages(optimizer: Optimizer) -> bool:
+    """Whether it trains at one point and is evaluated at another."""
+    return all(callable(getattr(optimizer, name, None)) for name in ("train", "eval"))
+
+
+def _at_training(run: Run | Lost, weights: Layers) -> Run | Lost:
+    """The run at ``weights``, or at the point of its train() that belongs to them."""
+    if isinstance(run, Lost):
+        return run
+    for parameter, value in zip(run.parameters, weights, strict=True):
         parameter.data.copy_(value)
+    return _unless_lost(run, run.optimizer.train) if _averages(run.optimizer) else run
+
+
+def _stepped(run: Run | Lost, gradients: Layers) -> Run | Lost:
+    """The run after a step, at the point of its eval() if it has one."""
+    if isinstance(run, Lost):
+        return run
+    for parameter, gradient in zip(run.parameters, gradients, strict=True):
         parameter.grad = gradient
+    stepped = _unless_lost(run, run.optimizer.step)
+    if isinstance(stepped, Run) and _averages(run.optimizer):
+        return _unless_lost(run, run.optimizer.eval)
+    return stepped
+
+
+def _unless_lost(run: Run, call: Any) -> Run | Lost:
+    """The run after a call of its optimiser's, which may raise anything."""
     try:
-        run.optimizer.step()
-    except torch.linalg.LinAlgError:
-        return lost
-    return run, tuple(parameter.detach() for parameter in run.parameters)
+        call()
+    except OF_THE_MACHINE:
+        raise
+    except Exception as error:
+        return Lost(_said(error))
+    return run
 
 
-def _optimizer_class(path: str) -> type[Optimizer]:
-    """Import a class; settings have checked that its package is an allowed one."""
-    module, _, name = path.rpartition(".")
-    try:
-        content = vars(importlib.import_module(module))
-    except ImportError as error:
-        raise ConfigError(
-            f"method.options.optimizer = {path!r} is not allowed: {module} cannot be imported ({error})"
-        ) from None
-    classes = {
-        key: value
-        for key, value in content.items()
-        if isinstance(value, type) and issubclass(value, Optimizer)
-    }
-    if name not in classes:
-        raise ConfigError(
-            f"method.options.optimizer = {path!r} is not allowed: allowed is a torch.optim.Optimizer "
-            f"class of {module}{nearest(name, list(classes))}"
-        )
-    return classes[name]
-
-
-def _check_keywords(path: str, optimizer: type[Optimizer], settings: dict[str, Any]) -> None:
-    """Refuse what the class's signature does not name, even where **kwargs would swallow it."""
-    names = list(inspect.signature(optimizer).parameters)
-    if "lr" not in names:
-        raise ConfigError(
-            f"method.options.optimizer = {path!r} is not allowed: allowed are optimisers that take lr"
-        )
-    allowed = [name for name in names if name not in ("params", "lr", "kwargs")]
-    for key, value in settings.items():
-        if key not in allowed:
-            raise ConfigError(
-                f"method.options.{key} = {value!r} is not allowed: {path} takes "
-                f"{', '.join(allowed)}{nearest(key, allowed)}"
-            )
+def _said(error: Exception) -> str:
+    """What an exception says, on one line; its kind, where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -80,7 +80,12 @@ class Job:
             f"layerwise.settings.tasks.{name}",
             *sorted(f"layerwise.methods.{rule}" for rule in rules),
             *sorted(named),
-            files=[method.rule_file for method in methods if method.rule_file is not None],
+            files=[
+                file
+                for method in methods
+                for file in (method.rule_file, method.optimizer_file)
+                if file is not None
+            ],
         )
 
 

@@ -37,14 +37,23 @@ def load_method(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path} is not a method's file: allowed are keys with values")
-    content["rule_file"] = None
-    module, _, _ = str(content.get("rule")).rpartition(".")
-    beside = path.with_name(f"{module}.py")
-    if path.parent != CONFIG_DIR / "method" and beside.is_file():
-        if (METHODS / beside.name).is_file():
-            raise ConfigError(
-                f"method.rule = {content['rule']!r} is not allowed: methods/ has a {beside.name} as well "
-                f"as {path.parent}, rename yours"
-            )
-        content["rule_file"] = str(beside)
+    options = content.get("options")
+    optimizer = options.get("optimizer") if isinstance(options, dict) else None
+    content["rule_file"] = _beside(path, content.get("rule"))
+    content["optimizer_file"] = _beside(path, optimizer)
     return content
+
+
+def _beside(path: Path, name: Any) -> str | None:
+    """The file beside a method's, of a folder of the user's, that has the class module.Class; None where
+    there is no such file."""
+    module, _, _ = str(name).rpartition(".")
+    beside = path.with_name(f"{module}.py")
+    if path.parent == CONFIG_DIR / "method" or not beside.is_file():
+        return None
+    if (METHODS / beside.name).is_file():
+        raise ConfigError(
+            f"{name!r} in {path} is not allowed: methods/ has a {beside.name} as well as {path.parent}, "
+            "rename yours"
+        )
+    return str(beside)

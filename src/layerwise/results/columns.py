@@ -5,6 +5,7 @@ from collections.abc import Iterable
 # What every run table of a pipeline has; its task adds its own settings and metrics.
 RUN_COLUMNS = (
     "problem", "method", "rule", "network", "damping", "lr", "seed", "step", "status", "diverged_at",
+    "failure",
 )  # fmt: skip
 # The tables of an experiment that selects step sizes, and of one that does not.
 SELECTED = ("summary", "scores", "selection", "traces")

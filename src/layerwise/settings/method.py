@@ -41,6 +41,8 @@ class MethodSettings(Settings):
     rule: Annotated[str, Field(pattern=r"^\w+(\.\w+)+$")]
     # The file of a rule that is not in methods/; where the method's file lies, or its package, tells.
     rule_file: str | None = None
+    # The file of options.optimizer, likewise.
+    optimizer_file: str | None = None
     network: str  # of the task's
     lr: Annotated[list[Positive], BeforeValidator(_as_list), Field(min_length=1)]
     # Empty where the rule has no damping.

@@ -13,7 +13,7 @@ from layerwise.settings.validation import nearest
 
 METHODS = Path(__file__).parents[1] / "methods"
 # Files of methods/ without a rule that a configuration may name.
-HELPERS = ("__init__", "base", "normalised")
+HELPERS = ("__init__", "base", "normalised", "optimizer_class")
 CARD = ("needs", "batches", "scale", "takes_damping", "option_needs", "where_offered")
 
 

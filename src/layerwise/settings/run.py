@@ -102,7 +102,8 @@ class RunSettings(Settings):
         """What a run imports from elsewhere by its path: the setting's key, the path, and the key of the
         packages that are allowed."""
         found = []
-        if (path := self.method.options.get("optimizer")) is not None:
+        path = self.method.options.get("optimizer")
+        if path is not None and self.method.optimizer_file is None:
             found.append(("method.options.optimizer", path, "optimizer_packages"))
         if self.method.rule.count(".") > 1:
             found.append(("method.rule", self.method.rule, "rule_packages"))

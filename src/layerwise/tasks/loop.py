@@ -1,14 +1,14 @@
 """The training loop of every task: one tensor program for all seeds, step sizes and damping values."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from layerwise.methods.base import Update
+from layerwise.methods.base import Update, lost_runs
 from layerwise.networks.base import Layers, Network, View
 
 Batch = TypeVar("Batch", covariant=True)
@@ -31,11 +31,13 @@ Measure = Callable[[View, Tensor], Mapping[Any, Tensor]]
 
 @dataclass(frozen=True)
 class Trace:
-    """steps (R,); each metric (R, S, V); diverged_at (S, V): the step that was refused, or -1."""
+    """steps (R,); each metric (R, S, V); diverged_at (S, V): the step that was refused, or -1; and what
+    was said of runs (s, v) whose step raised."""
 
     steps: np.ndarray
     metrics: dict[Any, np.ndarray]
     diverged_at: np.ndarray
+    failures: dict[tuple[int, int], str] = field(default_factory=dict)
 
 
 def record_steps(steps: int, every: int | str) -> list[int]:
@@ -76,6 +78,7 @@ def train(
     diverged_at = torch.full(shape, -1, device=device)
     arrived = torch.zeros(shape, dtype=torch.bool, device=device)
     lost = torch.full(shape, torch.nan, dtype=weights[0].dtype, device=device)
+    failures: dict[tuple[int, int], str] = {}
     rows: list[dict[Hashable, Tensor]] = []
     due, last, memory = set(recorded), max(recorded), rule.start(weights)
     for step in range(last + 1):
@@ -96,6 +99,9 @@ def train(
             views = [view, *(network.view(weights, batch) for batch in batches[1:])]
             proposed, memory = rule.step(views, memory)
             ok = _within(proposed, bounds) & alive
+            if bool((alive & ~ok).any()):  # what raises once it has diverged has not failed
+                said = {divmod(place, variants): why for place, why in lost_runs(memory).items()}
+                failures |= {run: why for run, why in said.items() if alive[run]}
             diverged_at = torch.where(ok | ~alive, diverged_at, step + 1)
             kept = ok[..., None, None]
             weights = tuple(
@@ -106,7 +112,7 @@ def train(
         for name in rows[0]
     }
     steps = np.asarray(sorted(due)[: len(rows)])
-    return Trace(steps, metrics, diverged_at.cpu().numpy())
+    return Trace(steps, metrics, diverged_at.cpu().numpy(), failures)
 
 
 def _within(weights: Layers, bounds: Sequence[Tensor | float]) -> Tensor:

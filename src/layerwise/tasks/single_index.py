@@ -51,6 +51,7 @@ def run(
             for name in traces[0].metrics
         },
         np.concatenate([one.diverged_at for one in traces]),
+        _failures(traces),
     )
     metrics = {
         name: values for key in settings.task.metrics for name, values in _columns(key, trace)
@@ -58,6 +59,16 @@ def run(
     if "alignment_theory" in settings.task.metrics:
         metrics["alignment_theory"] = _predicted(settings, trace)
     return [run_table(settings, trace, metrics)]
+
+
+def _failures(traces: Sequence[Trace]) -> dict[tuple[int, int], str]:
+    """Those of blocks of seeds, one after the other."""
+    found: dict[tuple[int, int], str] = {}
+    before = 0
+    for trace in traces:
+        found |= {(before + s, v): why for (s, v), why in trace.failures.items()}
+        before += len(trace.diverged_at)
+    return found
 
 
 def _columns(metric: str, trace: Trace) -> Iterator[tuple[str, np.ndarray]]:

@@ -16,7 +16,8 @@ def run_table(
     settings: RunSettings, trace: Trace, metrics: Mapping[str, np.ndarray]
 ) -> pd.DataFrame:
     """One row for each (damping, lr, seed, step), sorted so; ``metrics`` (R, S, V) are its last columns
-    but for ``status`` and ``diverged_at``, the step that was refused, empty for a run that goes on."""
+    but for ``status``, ``diverged_at``, the step that was refused, empty for a run that goes on, and
+    ``failure``, what was said if that step raised."""
     method = settings.method
     rows = pd.MultiIndex.from_product(
         [method.damping or [0.0], method.lr, settings.seeds, trace.steps],
@@ -31,5 +32,11 @@ def run_table(
         frame[name] = values.transpose(2, 1, 0).astype(np.float64).ravel()
     diverged = pd.Series(np.repeat(trace.diverged_at.T.ravel(), len(trace.steps)), dtype="Int64")
     diverged = diverged.mask(diverged < 0)
-    frame["status"] = np.where((diverged <= frame["step"]).fillna(False), "diverged", "ok")
-    return frame.assign(diverged_at=diverged)
+    said = np.full(trace.diverged_at.T.shape, None, dtype=object)
+    for (s, v), why in trace.failures.items():
+        said[v, s] = why
+    # Text also where it is all missing, so that tables of several jobs are of one kind.
+    failure = pd.Series(np.repeat(said.ravel(), len(trace.steps)), dtype="string")
+    lost = np.where(failure.isna(), "diverged", "failed")
+    frame["status"] = np.where((diverged <= frame["step"]).fillna(False), lost, "ok")
+    return frame.assign(diverged_at=diverged, failure=failure)
