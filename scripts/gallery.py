@@ -30,16 +30,16 @@ def main() -> None:
     for picture in arguments.pictures:
         put(picture, arguments.folder)
     photograph(arguments.page, arguments.folder)
-    readme = arguments.readme.read_text()
+    readme = arguments.readme.read_text(encoding="utf-8")
     readme = filled(readme, "claims", summary(pd.read_csv(arguments.claims)))
-    captions = described(json.loads(arguments.about.read_text()))
+    captions = described(json.loads(arguments.about.read_text(encoding="utf-8")))
     shown = []
     for picture in arguments.pictures:
         question, caption = captions[picture.stem]
         shown.append(f"![{question}]({arguments.folder / picture.name})\n\n*{caption}*\n")
     readme = filled(readme, "gallery", "\n".join(shown))
     with atomic_path(arguments.readme) as temporary:
-        temporary.write_text(readme)
+        temporary.write_text(readme, encoding="utf-8")
 
 
 def put(picture: Path, folder: Path) -> None:

@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--log", type=Path, help="else the error stream")
     arguments = parser.parse_args()
     with job_log(arguments.log), atomic_path(arguments.out) as temporary:
-        temporary.write_text(runs_page(records(arguments.plans)))
+        temporary.write_text(runs_page(records(arguments.plans)), encoding="utf-8")
 
 
 def records(plans: Iterable[Path]) -> Iterator[Path]:

@@ -9,24 +9,25 @@ from typing import Annotated
 
 import typer
 
+from layerwise import __version__
 from layerwise.command import lock
 from layerwise.command.catalogue import KINDS, catalogue
 from layerwise.command.estimate import earlier_runs
 from layerwise.command.explain import described, due_lines, time_line
 from layerwise.command.scaffold import new_method
-from layerwise.command.snakemake import INTERRUPTED, PROJECT, due
+from layerwise.command.snakemake import INTERRUPTED, due
 from layerwise.command.snakemake import reproduce as run_pipeline
 from layerwise.command.trial import try_optimizers
 from layerwise.planning.overrides import methods_from_override
 from layerwise.planning.pipeline import Pipeline
+from layerwise.planning.places import PROJECT, need_checkout
 from layerwise.planning.request import Request
+from layerwise.results.terminal import escape_what_does_not_print
 from layerwise.settings.validation import ConfigError
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="A bench for layer-wise preconditioning and feature learning.",
 )
 Words = Annotated[
     list[str] | None,
@@ -45,6 +46,22 @@ Folders = Annotated[
         "--methods-from", metavar="FOLDER", help="A folder with methods of yours, NAME.yaml each."
     ),
 ]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"layerwise {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def layerwise(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Say the version.", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    """A bench for layer-wise preconditioning and feature learning."""
 
 
 @app.command("list")
@@ -69,6 +86,7 @@ def explain(
     methods_from: Folders = None,
 ) -> None:
     """Say what experiments would run: configuration, size, what is due and why, and for how long."""
+    need_checkout("layerwise explain")
     request = _request(words, scale, methods_from)
     plans = request.plans()
     try_optimizers(request, plans.values())
@@ -96,6 +114,7 @@ def reproduce(
 
     What stands after -- goes to Snakemake, as in `layerwise reproduce -- --dry-run`.
     """
+    need_checkout("layerwise reproduce")
     request = _request(words, scale, methods_from)
     try_optimizers(request, request.plans().values())  # both refuse what cannot be used
     if any(option.startswith("--configfile") for option in context.obj):
@@ -131,6 +150,8 @@ def page_(
     """Put results on one page to explore, share and compare, and open it."""
     from layerwise.command.page import make_page, show  # matplotlib takes its time
 
+    if not labels:
+        need_checkout("layerwise page without the path of a folder of results")
     written = make_page(labels or [], out)
     typer.echo(f"Page: {written}")
     if browser:
@@ -189,8 +210,9 @@ def main() -> None:
     if "--" in words:
         cut = words.index("--")
         words, snakemake_options = words[:cut], words[cut + 1 :]
+    escape_what_does_not_print()
     try:
-        app(words, obj=snakemake_options)
+        app(words, prog_name="layerwise", obj=snakemake_options)
     except ConfigError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)

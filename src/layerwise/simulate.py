@@ -11,13 +11,14 @@ import hydra
 from omegaconf import DictConfig
 
 from layerwise.planning.compose import (
-    CONFIG_DIR,
     compose_config,
     paths_of,
     register_methods,
     settings_of,
 )
+from layerwise.planning.places import CONFIG_DIR
 from layerwise.results.files import FileError
+from layerwise.results.terminal import escape_what_does_not_print
 from layerwise.settings.validation import ConfigError
 
 
@@ -49,6 +50,7 @@ def run(config: DictConfig) -> None:
 def main() -> None:
     """Run what the overrides say. Hydra takes over where its own flags or settings are among them."""
     words = sys.argv[1:]
+    escape_what_does_not_print()
     try:
         register_methods(words)
         if not any(word.startswith(("-", "hydra")) for word in words):

@@ -15,9 +15,8 @@ import numpy as np
 import pandas as pd
 
 from layerwise.benchmark.timing import row
-from layerwise.planning.compose import CONFIG_DIR
+from layerwise.planning.places import PROJECT
 
-PROJECT = CONFIG_DIR.parent
 # What the pipeline needs of a checkout.
 PARTS = ("Snakefile", "config", "profiles", "workflow", "scripts", "src")
 CORES = (1, 2)
@@ -84,7 +83,7 @@ def job_seconds(checkout: Path) -> dict[str, float]:
 
 def _records(checkout: Path) -> list[dict[str, Any]]:
     paths = (checkout / "results" / "quick").rglob("runs/*.parquet.json")
-    return [json.loads(path.read_text()) for path in paths]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
 def _seconds(arguments: Sequence[str], checkout: Path) -> float:

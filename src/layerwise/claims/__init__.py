@@ -116,6 +116,6 @@ def write(paths: list[Path], csv: Path, readable: Path, report: Path, note: str 
     for name, content in evidence(judgements).items():
         write_table(content, csv.with_name(f"{csv.stem}{name}.parquet"))
     with atomic_path(readable) as temporary:
-        temporary.write_text(markdown(judged, note))
+        temporary.write_text(markdown(judged, note), encoding="utf-8")
     with atomic_path(report) as temporary:
-        temporary.write_text(page("Claims", [*([note] if note else []), INTERVAL, judged]))
+        temporary.write_text(page("Claims", [*([note] if note else []), INTERVAL, judged]), encoding="utf-8")

@@ -4,8 +4,9 @@ import ast
 from collections.abc import Sequence
 from pathlib import Path
 
-from layerwise.planning.compose import CONFIG_DIR, options
+from layerwise.planning.compose import options
 from layerwise.planning.method_files import method_files
+from layerwise.planning.places import CONFIG_DIR
 from layerwise.planning.sources import PACKAGE_DIR
 from layerwise.settings.validation import ConfigError, nearest
 
@@ -34,14 +35,14 @@ def about(group: str, name: str) -> str:
 
 
 def _line(path: Path) -> str:
-    lines = path.read_text().splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines()
     comments = (line.removeprefix("#").strip() for line in lines if line.startswith("#"))
     return next((text for text in comments if not text.startswith("@package")), "")
 
 
 def _figures() -> dict[str, str]:
     """The modules that draw a figure, read and not imported: matplotlib takes its time."""
-    modules = {path.stem: ast.parse(path.read_text()) for path in _modules(PACKAGE_DIR / "figures")}
+    modules = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in _modules(PACKAGE_DIR / "figures")}
     return {
         name: (ast.get_docstring(module) or "").partition("\n")[0]
         for name, module in modules.items()

@@ -61,7 +61,7 @@ def earlier_runs(results: Path) -> Earlier:
     """All runs that are recorded under a folder."""
     ran: dict[tuple[str, ...], list[Ran]] = {}
     for path in results.glob("**/runs/*.parquet.json"):
-        cells = json.loads(path.read_text()).get("cells", [])
+        cells = json.loads(path.read_text(encoding="utf-8")).get("cells", [])
         configurations = [cell["configuration"] for cell in cells]
         for cell, configuration, own in zip(
             cells, configurations, _costs(configurations), strict=True

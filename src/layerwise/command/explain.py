@@ -1,6 +1,5 @@
 """What an experiment would run, in words: its configuration, its size, what is due, how long it takes."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,16 +10,16 @@ from layerwise.command.snakemake import Due
 from layerwise.planning.plan import ExperimentPlan
 from layerwise.settings.experiment import NOTHING, SELECTIONS
 
-# Snakemake's reasons for a job in its own words, the most telling first, and what they mean here.
-CODE = "its code changed"
+# Snakemake's reasons for a job, by the names of the dry run.
 REASONS = {
-    "Params have changed": "its settings changed",
-    "Updated input files": "its input changed",
-    "Code has changed": "its rule changed",
-    "Set of input files has changed": "it has other inputs",
-    "Incomplete output files": "it was interrupted",
-    "Missing output files": "it was not run yet",
-    "Input files updated by another job": "what it reads is due",
+    "code": "its code changed",
+    "settings": "its settings changed",
+    "input": "its input changed",
+    "rule": "its rule changed",
+    "inputs": "it has other inputs",
+    "interrupted": "it was interrupted",
+    "missing": "it was not run yet",
+    "upstream": "what it reads is due",
 }
 
 
@@ -102,7 +101,7 @@ def due_lines(jobs: Sequence[Due]) -> list[str]:
     kinds: dict[tuple[str, str, str], list[str]] = {}
     for job in jobs:
         if job.rule != "all":
-            kind = job.wildcards.get("experiment", ""), job.rule, _why(job.reason)
+            kind = job.wildcards.get("experiment", ""), job.rule, _why(job)
             names = [
                 job.wildcards[key] for key in ("job", "part", "figure") if key in job.wildcards
             ]
@@ -115,18 +114,9 @@ def due_lines(jobs: Sequence[Due]) -> list[str]:
     return lines
 
 
-def _why(reason: str) -> str:
-    phrase = next((phrase for phrase in REASONS if phrase in reason), None)
-    if phrase is None:
-        return reason
-    if phrase == "Params have changed":
-        # Snakemake prints those that are others, before and now; a code's digest says that it is one.
-        others = re.findall(r"'([^']*)'", reason.partition(phrase)[2].partition(";")[0])
-        return (
-            CODE if others and all(one.startswith("code ") for one in others) else REASONS[phrase]
-        )
-    files = reason.partition("Updated input files: ")[2].partition(";")[0]
-    return f"{REASONS[phrase]}: {files}" if phrase == "Updated input files" else REASONS[phrase]
+def _why(job: Due) -> str:
+    why = REASONS.get(job.reason, job.reason)
+    return f"{why}: {', '.join(job.changed)}" if job.reason == "input" else why
 
 
 def time_line(

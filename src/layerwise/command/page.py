@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from layerwise.command.snakemake import PROJECT
+from layerwise.planning.places import PROJECT
 from layerwise.page.document import write
 from layerwise.page.folder import FULL_SCALE, Folder, folder_of
 from layerwise.results.files import FileError

@@ -8,8 +8,9 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from layerwise.command.trial import try_optimizer
-from layerwise.planning.compose import CONFIG_DIR, options
+from layerwise.planning.compose import options
 from layerwise.planning.plan import ALL_METHODS
+from layerwise.planning.places import CONFIG_DIR, need_checkout
 from layerwise.planning.sources import PACKAGE_DIR
 from layerwise.settings.method import MethodSettings
 from layerwise.settings.validation import ConfigError, validate
@@ -24,10 +25,12 @@ def new_method(name: str, optimizer: str | None, folder: Path | None = None) -> 
 
     Raises ConfigError, before anything is written, for a name or an optimizer that cannot be used.
     """
+    if folder is None:
+        need_checkout("layerwise new-method without --methods-from")
     settings_folder = folder or CONFIG_DIR / "method"
     rule_folder = folder or PACKAGE_DIR / "methods"
     _check_name(name, folder)
-    text = (TEMPLATES / "method.yaml").read_text()
+    text = (TEMPLATES / "method.yaml").read_text(encoding="utf-8")
     class_name = name.title().replace("_", "")
     words = {
         "NAME": name,
@@ -44,13 +47,13 @@ def new_method(name: str, optimizer: str | None, folder: Path | None = None) -> 
         text = re.sub(rf"\b{word}\b", value, text)
     written = {settings_folder / f"{name}.yaml": text}
     if optimizer is None:
-        rule = (TEMPLATES / "rule.py").read_text().replace("NewRule", class_name)
+        rule = (TEMPLATES / "rule.py").read_text(encoding="utf-8").replace("NewRule", class_name)
         written[rule_folder / f"{name}.py"] = rule
     else:
         _try_out(text)
     for path, content in written.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
+        path.write_text(content, encoding="utf-8")
     return list(written)
 
 

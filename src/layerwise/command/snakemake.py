@@ -1,7 +1,7 @@
 """The project's Snakemake pipeline as other programs start it: settings, command, signals. No torch."""
 
+import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -11,20 +11,20 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import NamedTuple
 
-from layerwise.planning.compose import CONFIG_DIR
+from layerwise.planning.places import PROJECT
 from layerwise.planning.request import Request
 from layerwise.results.files import digest_of, write_json
 
-PROJECT = CONFIG_DIR.parent
 INTERRUPTED = 130  # the exit code of shells for a program that Ctrl-C ended
 
 
 class Due(NamedTuple):
-    """A job that Snakemake would run, and why."""
+    """A job that Snakemake would run, and why: a name of explain's REASONS, or Snakemake's own words."""
 
     rule: str
     wildcards: dict[str, str]
     reason: str
+    changed: list[str]  # the inputs that are newer
 
 
 def snakemake(settings: Path, options: Sequence[str]) -> list[str]:
@@ -69,34 +69,33 @@ def _run_to_the_end(command: Sequence[str]) -> int:
 
 
 def due(request: Request) -> list[Due]:
-    """The jobs of a dry run. Raises CalledProcessError, with Snakemake's output, where it fails."""
+    """The jobs of a dry run. Raises CalledProcessError, with what was said, where it fails."""
     with TemporaryDirectory() as folder:
-        settings = Path(folder, "settings.json")
+        settings, jobs = Path(folder, "settings.json"), Path(folder, "jobs.json")
         write_json(request.settings, settings)
-        done = subprocess.run(
-            snakemake(settings, ["--dry-run"]), cwd=PROJECT, env=_environment(), check=True,
-            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        subprocess.run(
+            [sys.executable, "-m", "layerwise.command.dry_run", str(settings), str(jobs)],
+            cwd=PROJECT, env=_environment(), check=True, text=True, encoding="utf-8",
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
-    shown = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", done.stdout, re.MULTILINE)
-    return [
-        Due(
-            rule,
-            dict(re.findall(r"(\w+)=([^,]+)", _field(text, "wildcards"))),
-            _field(text, "reason"),
-        )
-        for rule, text in shown
-    ]
-
-
-def _field(text: str, name: str) -> str:
-    found = re.search(rf"^    {name}: (.*)$", text, re.MULTILINE)
-    return found[1] if found else ""
+        return [Due(**job) for job in json.loads(jobs.read_text(encoding="utf-8"))]
 
 
 def _environment() -> dict[str, str]:
-    """The environment in which shell rules find the `python` that runs this, and Snakemake a cache."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = os.environ | {"PATH": path}
+    """The environment of the pipeline: shell rules find the `python` that runs this, and it the package
+    that runs this; Snakemake finds a cache, and files are in UTF-8 whatever the user's locale."""
+    sources = [str(PROJECT / "src")] if (PROJECT / "src").is_dir() else []
+    # The pipeline works in the project's folder, whatever the one that the command is called from.
+    given = [
+        os.path.abspath(one) for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one
+    ]
+    environment = os.environ | {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "PYTHONPATH": os.pathsep.join([*sources, *given]),
+        "PYTHONUTF8": "1",
+    }
+    # A profile of the user's may have results not made again that are due.
+    environment.pop("SNAKEMAKE_PROFILE", None)
     if not _has_cache():
         environment["XDG_CACHE_HOME"] = str(PROJECT / ".snakemake" / "cache")
     return environment

@@ -20,9 +20,12 @@ from layerwise.results.tables import write_table
 
 def render(name: str, tables: dict[str, pd.DataFrame], labels: dict[str, str], out: Path) -> None:
     """Draw figure ``name`` from an experiment's reduced tables, by their names, to ``out`` (.pdf), and
-    .png and .csv beside it; ``labels`` maps method names to what is written."""
+    .png and .csv beside it; ``labels`` maps method names to what is written. What a user's matplotlibrc
+    or style sets has no part in it."""
     mpl.use("Agg")
-    with mpl.rc_context(RC):
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(RC)
         figure, drawn = importlib.import_module(f"layerwise.figures.{name}").draw(tables, labels)
         box = _lay_out(figure)
         for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", None)):

@@ -48,7 +48,7 @@ def write(folders: Sequence[Folder], out: Path) -> None:
     """Write the page of one or more folders of results."""
     page = document(folders)
     with atomic_path(out) as temporary:
-        temporary.write_text(page)
+        temporary.write_text(page, encoding="utf-8")
 
 
 def document(folders: Sequence[Folder]) -> str:
@@ -84,7 +84,7 @@ def document(folders: Sequence[Folder]) -> str:
 
 def asset(name: str) -> str:
     """A file of the page's own."""
-    return (ASSETS / name).read_text()
+    return (ASSETS / name).read_text(encoding="utf-8")
 
 
 def policy(scripts: Sequence[str], styles: Sequence[str]) -> str:

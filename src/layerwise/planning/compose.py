@@ -14,8 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from yaml import YAMLError
 
-from layerwise.planning.method_files import CONFIG_DIR, load_method, method_files
+from layerwise.planning.method_files import load_method, method_files
 from layerwise.planning.overrides import Change, Overrides, parsed, read, refuse_resolvers, spelled
+from layerwise.planning.places import CONFIG_DIR, need_config
 from layerwise.settings.run import RunSettings, run_settings
 from layerwise.settings.validation import ConfigError, nearest
 
@@ -28,6 +29,7 @@ def options(group: str, methods_from: Sequence[str] = ()) -> list[str]:
     """The options of a group: the names of its files, those of the user's folders included."""
     if group == "method":
         return sorted(method_files(methods_from))
+    need_config()
     return sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
 
 

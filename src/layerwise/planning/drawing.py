@@ -36,7 +36,7 @@ def reads_of(figure: str) -> Reads:
     """Raises ConfigError where the module does not say it."""
     path = PACKAGE_DIR / "figures" / f"{figure}.py"
     said: dict[str, Any] = {}
-    for node in ast.parse(path.read_text()).body:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             if isinstance(target, ast.Name) and target.id in SAYS:

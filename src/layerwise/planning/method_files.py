@@ -8,14 +8,14 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from layerwise.planning.places import CONFIG_DIR, need_config
 from layerwise.settings.rule import METHODS
 from layerwise.settings.validation import ConfigError
-
-CONFIG_DIR = Path(__file__).resolve().parents[3] / "config"
 
 
 def method_files(folders: Sequence[str] = ()) -> dict[str, Path]:
     """Every method's file by its name. Raises ConfigError for two of a name."""
+    need_config()
     found: dict[str, Path] = {}
     for folder in (CONFIG_DIR / "method", *map(Path, folders)):
         for path in sorted(folder.glob("*.yaml")):

@@ -57,7 +57,7 @@ def _with_imports(files: Iterable[Path]) -> set[Path]:
             continue
         found.add(path)
         imports = [
-            one for one in ast.walk(ast.parse(path.read_text())) if isinstance(one, ast.ImportFrom)
+            one for one in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(one, ast.ImportFrom)
         ]
         left += [file for one in imports if (file := imported_file(one, path)) is not None]
     return found
@@ -66,7 +66,7 @@ def _with_imports(files: Iterable[Path]) -> set[Path]:
 @cache
 def _said(path: Path, is_of_settings: bool) -> str:
     """The digest of what a file's statements say, of which only what they compute is left."""
-    tree = _Computing(is_of_settings).visit(ast.parse(path.read_text()))
+    tree = _Computing(is_of_settings).visit(ast.parse(path.read_text(encoding="utf-8")))
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 

@@ -7,7 +7,7 @@ import platform
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def read_planned(path: Path, digest: str | None) -> Any:
     """Read what planning wrote: a job, a part of the instances, or a plan. Raises FileError where it is
     not readable, or where its content is not that of ``digest``."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise unreadable(path, "JSON file", error) from error
     if digest is not None and digest_of(content) != digest:
@@ -95,7 +95,7 @@ def write_if_other(text: str, path: Path) -> None:
 def write_json(content: Any, path: Path) -> None:
     """Write indented JSON."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+        temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def write_record(record: dict[str, Any], path: Path) -> None:
@@ -106,7 +106,7 @@ def write_record(record: dict[str, Any], path: Path) -> None:
 def read_record(path: Path) -> dict[str, Any]:
     """Read a run's record. Raises FileError when it is not what was written."""
     try:
-        record: dict[str, Any] = json.loads(path.read_text())
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(record, dict) or "sha256" not in record:
             raise ValueError("it is of another program or version")
         if record.pop("sha256") != _digest(record):

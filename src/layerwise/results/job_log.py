@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
+from layerwise.results.terminal import escape_what_does_not_print
+
 
 @contextmanager
 def job_log(path: Path | None) -> Iterator[None]:
@@ -14,6 +16,7 @@ def job_log(path: Path | None) -> Iterator[None]:
     An exception ends the job with exit code 1, its traceback in the log and one line on the real
     error stream: what went wrong, and where the log is.
     """
+    escape_what_does_not_print()
     with _redirected(path):
         try:
             yield
@@ -34,5 +37,5 @@ def _redirected(path: Path | None) -> Iterator[None]:
         yield
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as log, redirect_stderr(log):
+    with path.open("w", encoding="utf-8") as log, redirect_stderr(log):
         yield

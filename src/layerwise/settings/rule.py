@@ -110,7 +110,7 @@ def _classes(path: Path) -> list[str]:
 def _parsed(path: Path) -> ast.Module:
     if not path.is_file():
         return ast.parse("")
-    return _parsed_text(path.read_text(), str(path))
+    return _parsed_text(path.read_text(encoding="utf-8"), str(path))
 
 
 @cache
