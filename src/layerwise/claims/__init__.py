@@ -118,4 +118,6 @@ def write(paths: list[Path], csv: Path, readable: Path, report: Path, note: str 
     with atomic_path(readable) as temporary:
         temporary.write_text(markdown(judged, note), encoding="utf-8")
     with atomic_path(report) as temporary:
-        temporary.write_text(page("Claims", [*([note] if note else []), INTERVAL, judged]), encoding="utf-8")
+        temporary.write_text(
+            page("Claims", [*([note] if note else []), INTERVAL, judged]), encoding="utf-8"
+        )

@@ -42,7 +42,10 @@ def _line(path: Path) -> str:
 
 def _figures() -> dict[str, str]:
     """The modules that draw a figure, read and not imported: matplotlib takes its time."""
-    modules = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in _modules(PACKAGE_DIR / "figures")}
+    modules = {
+        path.stem: ast.parse(path.read_text(encoding="utf-8"))
+        for path in _modules(PACKAGE_DIR / "figures")
+    }
     return {
         name: (ast.get_docstring(module) or "").partition("\n")[0]
         for name, module in modules.items()

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from layerwise.planning.places import PROJECT
 from layerwise.page.document import write
 from layerwise.page.folder import FULL_SCALE, Folder, folder_of
+from layerwise.planning.places import PROJECT
 from layerwise.results.files import FileError
 from layerwise.settings.validation import ConfigError
 

@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 
 from layerwise.command.trial import try_optimizer
 from layerwise.planning.compose import options
-from layerwise.planning.plan import ALL_METHODS
 from layerwise.planning.places import CONFIG_DIR, need_checkout
+from layerwise.planning.plan import ALL_METHODS
 from layerwise.planning.sources import PACKAGE_DIR
 from layerwise.settings.method import MethodSettings
 from layerwise.settings.validation import ConfigError, validate

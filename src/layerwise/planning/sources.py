@@ -57,7 +57,9 @@ def _with_imports(files: Iterable[Path]) -> set[Path]:
             continue
         found.add(path)
         imports = [
-            one for one in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(one, ast.ImportFrom)
+            one
+            for one in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(one, ast.ImportFrom)
         ]
         left += [file for one in imports if (file := imported_file(one, path)) is not None]
     return found

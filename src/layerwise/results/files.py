@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from layerwise import __version__
 from layerwise.results.commit import commit
 
 PACKAGES = ("layerwise", "torch", "numpy", "pandas", "hydra-core", "omegaconf", "snakemake")
@@ -125,7 +126,15 @@ def environment() -> dict[str, Any]:
     return {
         "commit": commit(),
         "python": platform.python_version(),
-        "versions": {package: version(package) for package in PACKAGES},
+        "versions": {package: _version(package) for package in PACKAGES},
         "host": platform.node(),
         "platform": platform.platform(),
     }
+
+
+def _version(package: str) -> str:
+    """Of an installed package; this one may be run from its sources."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return f"{__version__}, not installed" if package == "layerwise" else "not installed"
