@@ -107,7 +107,7 @@ def keywords_of(found: type[Optimizer]) -> Keywords:
         # The first, whatever it is called, is what the parameters go to.
         rest = parameters[1:] if parameters and parameters[0].kind in POSITIONAL else parameters
         taken = [one for one in rest if one.kind in KEYWORDS]
-        if names and "defaults" in [one.name for one in taken]:
+        if is_open and "defaults" in [one.name for one in taken]:
             break  # an abstract base, which a class calls with what it has made of its keywords
         if not names:
             required = [one.name for one in taken if one.default is one.empty]
