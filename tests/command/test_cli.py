@@ -1,5 +1,6 @@
 """The `layerwise` command: what it lists, explains, refuses and runs, on copies of the project."""
 
+import io
 import json
 import os
 import re
@@ -11,7 +12,7 @@ import pytest
 
 from checkout import QUICK_EXPERIMENTS, TINY, Checkout, layerwise, only, start, wait_for
 from helpers import assert_close, population, random_batch, random_weights
-from layerwise import cli
+from layerwise import __version__, cli
 from layerwise.command.templates.rule import NewRule
 from layerwise.data.moments import Moments
 from layerwise.methods.base import steps_of
@@ -49,6 +50,34 @@ def test_list_has_a_line_on_everything(monkeypatch, capsys):
     assert not re.search(r"^  style ", listed, re.MULTILINE)
 
 
+def test_it_says_its_version(monkeypatch, capsys):
+    assert in_process(monkeypatch, capsys, "--version") == (0, f"layerwise {__version__}\n", "")
+
+
+def test_a_shell_completes_commands_and_options(monkeypatch, capsys):
+    """As the script that --install-completion writes for bash asks for it."""
+    monkeypatch.setenv("_LAYERWISE_COMPLETE", "complete_bash")
+    for typed, completed in (
+        ("layerwise rep", "reproduce"),
+        ("layerwise reproduce --sc", "--scale"),
+    ):
+        monkeypatch.setenv("COMP_WORDS", typed)
+        monkeypatch.setenv("COMP_CWORD", str(typed.count(" ")))
+        assert in_process(monkeypatch, capsys) == (0, f"{completed}\n", "")
+
+
+def test_letters_that_a_terminal_lacks_are_escaped(monkeypatch):
+    """Rather than end the command with a traceback."""
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, io.TextIOWrapper(io.BytesIO(), encoding="latin-1"))
+    monkeypatch.setattr(sys, "argv", ["layerwise", "list", "λ"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    sys.stderr.flush()
+    assert ended.value.code == 2
+    assert rb"error: kind = '\u03bb' is unknown" in sys.stderr.buffer.getvalue()
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -64,6 +93,8 @@ def test_list_has_a_line_on_everything(monkeypatch, capsys):
         ("reproduce contraction method=kfac", "method = kfac is not allowed as an override"),
         ("reproduce contraction seeds=3 seeds=4", "seeds is set by more than one override"),
         ("reproduce contraction seeds=1,2", "written in brackets, as in seeds=[1,2]"),
+        ("reproduce contraction +method=muon method.muon.options.optimizer=torch.optim.LBFGS",
+         "is not allowed: torch.optim.LBFGS takes max_iter"),
         ("explain contraction task.noise=[0,0.1]", "task.noise = [0, 0.1] is not allowed: allowed is one"),
         ("reproduce contraction -- --configfile my.yaml", "--configfile is not allowed"),
         ("new-method kfac", "the name 'kfac' is not allowed: there is a method"),

@@ -5,12 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
 
-from checkout import TINY, Checkout
+from checkout import TINY, Checkout, only
 from layerwise.results.tables import read_table
 
 pytestmark = pytest.mark.processes
@@ -64,7 +66,7 @@ def run(checkout: Checkout, cores: int, **environment: str) -> None:
     path = [str(Path(sys.executable).parent), environment.pop("PATH", os.environ["PATH"])]
     changed = {"PYTHONPATH": str(checkout.folder / "src"), **environment}
     done = subprocess.run(
-        command, cwd=checkout.folder, capture_output=True, text=True,
+        command, cwd=checkout.folder, capture_output=True, encoding="latin-1",
         env=os.environ | {"PATH": os.pathsep.join(path)} | changed,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -85,9 +87,43 @@ def test_threads_change_results_by_rounding_alone(tmp_path):
     pd.testing.assert_frame_equal(*found, rtol=1e-9, atol=1e-12)
 
 
+MATPLOTLIBRC = """
+text.usetex: True
+font.family: no such font
+axes.prop_cycle: cycler('color', ['ff00ff'])
+figure.dpi: 40
+savefig.bbox: tight
+lines.marker: o
+"""
+PROFILE = """
+quiet: [all]
+rerun-triggers: [mtime]
+forceall: true
+"""
+
+
+def users_own(folder: Path, checkout: Checkout) -> dict[str, str]:
+    """Settings that a user may have made for other programs, as environment variables."""
+    (folder / "matplotlibrc").write_text(MATPLOTLIBRC)
+    (folder / "profile").mkdir()
+    (folder / "profile/config.yaml").write_text(PROFILE)
+    for name in ("config", "scripts", "tasks", "figures", "helpers", "command"):
+        (folder / "packages" / name).mkdir(parents=True)
+        code = f"raise ImportError('the user\\'s {name}')\n"
+        (folder / "packages" / name / "__init__.py").write_text(code)
+    path = [str(folder / "packages"), str(checkout.folder / "src")]
+    return {
+        "PYTHONPATH": os.pathsep.join(path),
+        "MATPLOTLIBRC": str(folder / "matplotlibrc"), "SNAKEMAKE_PROFILE": str(folder / "profile"),
+        "PYTHONOPTIMIZE": "1", "PYTHONSAFEPATH": "1", "LC_ALL": "C", "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "latin-1",
+    }  # fmt: skip
+
+
 def test_results_do_not_depend_on_the_machine_around_them(small_once, tmp_path):
     """On two cores as it stands, and on one core with two threads, another hash seed and time zone, a
-    home that cannot be written, no network, no compiler: the same tables, to round-off."""
+    home that cannot be written, no network, no compiler, and what a user has set for other programs: the
+    same tables, to round-off, and the same pictures; and then nothing is due."""
     bare = Checkout(tmp_path / "bare")
     witness = tmp_path / "asked.txt"
     (bare.folder / "src/sitecustomize.py").write_text(NO_NETWORK.format(witness=str(witness)))
@@ -97,6 +133,7 @@ def test_results_do_not_depend_on_the_machine_around_them(small_once, tmp_path):
         bare, 1, OMP_NUM_THREADS="2", MKL_NUM_THREADS="2", PYTHONHASHSEED="7", TZ="Asia/Tokyo",
         HOME=home, XDG_CACHE_HOME=f"{home}/cache", XDG_CONFIG_HOME=f"{home}/config",
         MPLCONFIGDIR=f"{home}/matplotlib", PATH=str(programs(tmp_path / "bin")), CC="false",
+        **(own := users_own(tmp_path, bare)),
     )  # fmt: skip
     assert shutil.which("gcc", path=tmp_path / "bin") is None
     assert not witness.exists()
@@ -104,3 +141,20 @@ def test_results_do_not_depend_on_the_machine_around_them(small_once, tmp_path):
     assert found.keys() == expected.keys() and len(found) == 8
     for name, table in expected.items():
         pd.testing.assert_frame_equal(found[name], table, rtol=1e-9, atol=1e-12)
+    pictures = [only(one.folder, "figures/quick-*/contraction.png") for one in (usual, bare)]
+    one, other = (plt.imread(picture) for picture in pictures)
+    assert one.shape == other.shape and abs(one - other).max() < 0.02
+    words = ("explain", "contraction", "--scale", "quick", *TINY)
+    assert "Nothing is due" in explained(bare, words, own)
+    bare.edit("config/experiment/contraction.yaml", "sgd: {lr: [0.005", "sgd: {lr: [0.006")
+    assert "its settings changed" in explained(bare, words, own)
+
+
+def explained(checkout: Checkout, words: Sequence[str], environment: Mapping[str, str]) -> str:
+    """What `layerwise explain` says in a changed environment."""
+    done = subprocess.run(
+        [sys.executable, "-m", "layerwise.cli", *words], cwd=checkout.folder, encoding="latin-1",
+        capture_output=True, env=os.environ | environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
