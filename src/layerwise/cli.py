@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from layerwise import __version__
 from layerwise.command import lock
 from layerwise.command.catalogue import KINDS, catalogue
 from layerwise.command.estimate import earlier_runs
@@ -24,6 +23,7 @@ from layerwise.planning.places import PROJECT, need_checkout
 from layerwise.planning.request import Request
 from layerwise.results.terminal import escape_what_does_not_print
 from layerwise.settings.validation import ConfigError
+from layerwise.version import __version__
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -138,10 +138,10 @@ def test_results_do_not_depend_on_the_machine_around_them(small_once, tmp_path):
     assert shutil.which("gcc", path=tmp_path / "bin") is None
     assert not witness.exists()
     expected, found = small_once.tables(), bare.tables()
-    assert found.keys() == expected.keys() and len(found) == 8
+    assert found.keys() == expected.keys() and len(found) >= 8
     for name, table in expected.items():
         pd.testing.assert_frame_equal(found[name], table, rtol=1e-9, atol=1e-12)
-    pictures = [only(one.folder, "figures/quick-*/contraction.png") for one in (usual, bare)]
+    pictures = [only(one.folder, "figures/quick-*/contraction.png") for one in (small_once, bare)]
     one, other = (plt.imread(picture) for picture in pictures)
     assert one.shape == other.shape and abs(one - other).max() < 0.02
     words = ("explain", "contraction", "--scale", "quick", *TINY)
