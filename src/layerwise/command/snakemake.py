@@ -75,7 +75,7 @@ def due(request: Request) -> list[Due]:
         write_json(request.settings, settings)
         subprocess.run(
             [sys.executable, "-m", "layerwise.command.dry_run", str(settings), str(jobs)],
-            cwd=PROJECT, env=_environment(), check=True, text=True, encoding="utf-8",
+            cwd=PROJECT, env=_environment(), check=True, encoding="utf-8", errors="backslashreplace",
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         return [Due(**job) for job in json.loads(jobs.read_text(encoding="utf-8"))]
