@@ -15,9 +15,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from yaml import YAMLError
 
 from layerwise.planning.method_files import load_method, method_files
-from layerwise.planning.method_files import load_method, method_files
 from layerwise.planning.overrides import Change, Overrides, parsed, read, refuse_resolvers, spelled
-from layerwise.planning.places import CONFIG_DIR, need_config
 from layerwise.planning.places import CONFIG_DIR, need_config
 from layerwise.settings.run import RunSettings, run_settings
 from layerwise.settings.validation import ConfigError, nearest
