@@ -168,7 +168,7 @@ def refusal(*overrides):
         ("torch.optim.Moun", "Optimizer class of torch.optim, did you mean 'Muon'?"),
         ("torch.optim.lr_scheduler.StepLR", "allowed is a torch.optim.Optimizer class of"),
         ("torch.optim.nothing.Adam", "torch.optim.nothing cannot be imported"),
-        ("torch.optim.Optimizer", "it needs defaults as well"),
+        ("torch.optim.Optimizer", "allowed are optimisers that take lr"),
         ("torch.optim.LBFGS", "required positional argument: 'closure'"),
         ("torch.optim.SparseAdam", "SparseAdam does not support dense gradients"),
     ],

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from yaml import YAMLError
 
@@ -135,12 +135,14 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
     with one sentence."""
     refuse_resolvers(overrides)
     folders = _methods_from(overrides)
-    chosen, config = _load("", "config")
+    chosen, settings = _load("", "config")
     chosen = dict(chosen)
-    changes = []
-    for override in map(parsed, overrides):
+    changes, removed = [], []
+    for override in (parsed(text, may_delete=True) for text in overrides):
         key, text = override.key_or_group, override.get_value_element_as_str()
-        if key in GROUPS:
+        if override.is_delete():
+            removed.append(key)
+        elif key in GROUPS:
             _check_choice(key, override.value(), text, folders)
             chosen[key] = text.strip("\"'")
         else:
@@ -150,8 +152,21 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
         "task": _load("task", chosen["task"])[1],
         "method": load_method(method_files(folders)[chosen["method"]]),
     }
-    files = {key: value for key, value in config.items() if key != "hydra"} | parts
-    return _changed(files, changes)
+    files = {key: value for key, value in settings.items() if key != "hydra"} | parts
+    config = _changed(files, changes)
+    for key in removed:
+        _remove(key, config)
+    return config
+
+
+def _remove(key: str, config: DictConfig) -> None:
+    """Take a setting out, as ~key asks for: a class need not take what a file sets."""
+    above, _, name = key.rpartition(".")
+    known = [one for one in _keys(OmegaConf.to_container(config)) if one not in GROUPS]
+    if key not in known:
+        raise ConfigError(f"~{key} is not allowed: there is no such key{nearest(key, known)}")
+    with open_dict(config):
+        del (OmegaConf.select(config, above) if above else config)[name]
 
 
 def _check_choice(group: str, value: Any, text: str, folders: Sequence[str]) -> None:

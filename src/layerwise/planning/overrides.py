@@ -136,7 +136,7 @@ def _folders(value: Any) -> tuple[str, ...]:
     return tuple(folders)
 
 
-def parsed(text: str) -> Override:
+def parsed(text: str, may_delete: bool = False) -> Override:
     """An override of the form key=value, +key=value or ++key=value. Raises ConfigError for others."""
     try:
         override = _in_pieces(text) or OverridesParser.create().parse_override(text)
@@ -144,7 +144,7 @@ def parsed(text: str) -> Override:
         raise ConfigError(
             f"the override {text!r} is not allowed: it is not of Hydra's form key=value"
         ) from None
-    if override.is_delete() or override.package is not None:
+    if (override.is_delete() and not may_delete) or override.package is not None:
         raise ConfigError(
             f"the override {text!r} is not allowed: allowed are key=value, +key=value and +method=NAME"
         )
