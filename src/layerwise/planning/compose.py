@@ -46,18 +46,27 @@ def compose_experiment(name: str, scale: str, overrides: Overrides) -> dict[str,
     The result is what Hydra composes of them. The experiment, the scale and the methods, those that the
     experiment or an override names, have files. Raises ConfigError with one sentence.
     """
-    chosen, experiment = _load("experiment", name)
-    base = _base(overrides.task or chosen.get("override /task"), overrides.methods_from)
-    files = _merged(base, experiment, _load("scale", scale)[1])
+    _, files = as_it_stands(name, scale, overrides.task, overrides.methods_from)
     # The other methods have no part in it, and OmegaConf takes its time.
     named = {*files["experiment"]["methods"], *overrides.named_methods}
-    files["methods"] = {name: files["methods"][name] for name in files["methods"] if name in named}
-    config = _changed(files, overrides.changes)
+    methods = {name: files["methods"][name] for name in files["methods"] if name in named}
+    config = _changed(files | {"methods": methods}, overrides.changes)
     try:
         content: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
         raise ConfigError(" ".join(str(error).split())) from None
     return content
+
+
+@cache
+def as_it_stands(
+    name: str, scale: str, task: str | None = None, methods_from: tuple[str, ...] = ()
+) -> tuple[str, dict[str, Any]]:
+    """The name of an experiment's task, or of another that it is to have, and its files at a scale, merged
+    and not yet resolved, which nobody may change."""
+    chosen, experiment = _load("experiment", name)
+    own = task or chosen.get("override /task") or _load("", "config")[0]["task"]
+    return own, _merged(_base(own, methods_from), experiment, _load("scale", scale)[1])
 
 
 def _merged(*parts: dict[str, Any]) -> dict[str, Any]:
@@ -94,10 +103,9 @@ def _load(group: str, name: str) -> tuple[dict[str, str], dict[str, Any]]:
 
 
 @cache
-def _base(task: str | None, methods_from: tuple[str, ...]) -> dict[str, Any]:
-    """config.yaml with a task, None for the one that it chooses, and all methods in the place of one."""
-    chosen, config = _load("", "config")
-    task = task or chosen["task"]
+def _base(task: str, methods_from: tuple[str, ...]) -> dict[str, Any]:
+    """config.yaml with a task, and all methods in the place of one."""
+    _, config = _load("", "config")
     check_option("task", task)
     methods = {name: load_method(path) for name, path in method_files(methods_from).items()}
     settings = {key: value for key, value in config.items() if key != "hydra"}

@@ -4,6 +4,7 @@ Beside Hydra's keys, ``method.NAME.key`` is a method's setting and ``+method=NAM
 experiments.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,9 +100,9 @@ def _read(texts: tuple[str, ...]) -> Overrides:
     for override in map(parsed, texts):
         key, text = override.key_or_group, override.get_value_element_as_str()
         if key == "task":
-            task = text
+            task = _unquoted(override)
         elif key == "method" and override.is_add():
-            methods.append(text)
+            methods.append(_unquoted(override))
         elif key == "methods_from":
             folders = _folders(override.value())
         elif key in ELSEWHERE:
@@ -117,6 +118,12 @@ def _read(texts: tuple[str, ...]) -> Overrides:
     return Overrides(tuple(changes), task, tuple(sorted(set(methods))), folders)
 
 
+def _unquoted(override: Override) -> str:
+    """The value of a group's override: a name, or what is refused as one."""
+    value = override.value()
+    return value if isinstance(value, str) else override.get_value_element_as_str()
+
+
 def methods_from_override(folders: Sequence[str | Path]) -> str:
     """The override that names folders with methods of the user's."""
     quoted = (str(folder).replace("'", "\\'") for folder in folders)
@@ -127,13 +134,13 @@ def _folders(value: Any) -> tuple[str, ...]:
     """Absolute paths of one folder or several. Raises ConfigError for what is none."""
     folders = []
     for name in value if isinstance(value, list) else [value]:
-        folder = Path(str(name)).expanduser().absolute()
+        folder = Path(os.path.normpath(Path(str(name)).expanduser().absolute()))
         if not folder.is_dir():
             raise ConfigError(
                 f"methods_from = {str(name)!r} is not allowed: there is no such folder"
             )
         folders.append(str(folder))
-    return tuple(folders)
+    return tuple(dict.fromkeys(folders))
 
 
 def parsed(text: str) -> Override:

@@ -7,18 +7,18 @@ all methods.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, get_origin
+from typing import Any
 
 from layerwise.planning.compose import PATH_KEYS, check_option, compose_experiment, options
 from layerwise.planning.drawing import check_figures
 from layerwise.planning.expand import LABEL_KEYS, expand
+from layerwise.planning.identity import LIST_KEYS, one_value, plain
 from layerwise.planning.jobs import Cell, Job
 from layerwise.planning.overrides import Overrides, read
 from layerwise.results.files import canonical
 from layerwise.settings.experiment import Experiment, Scale
 from layerwise.settings.method import filled_in
 from layerwise.settings.run import run_settings
-from layerwise.settings.tasks import TASKS
 from layerwise.settings.validation import ConfigError, nearest, validate
 
 # Cells of a job, unless Snakemake's configuration says otherwise.
@@ -66,15 +66,6 @@ class ExperimentPlan:
             if value is not None and key not in varied
         }
         return self.experiment.described(shared, first.settings.steps, len(first.settings.seeds))
-
-
-def results_label(scale: str, overrides: Sequence[str]) -> str:
-    """The folder of a scale's results, with its slash: none for the paper's, one of its own for each set of
-    overrides, whatever their order and spelling, so that they live side by side."""
-    if not overrides:
-        return "" if scale == "paper" else f"/{scale}"
-    text = canonical(read(overrides).canonical)
-    return f"/{scale}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def plan_all(
@@ -126,13 +117,10 @@ def _plan(name: str, scale: str, overrides: Overrides, everywhere: bool) -> Expe
         methods[method] = filled_in(methods[method], base["task"])
         if isinstance(lr := methods[method]["lr"], list) and f"methods.{method}.lr" not in changed:
             methods[method]["lr"] = scaled.thinned(lr, scaled.lr_points)
-    # A key that is a list in itself, such as metrics, is no axis.
-    replaced = {
-        key: value
-        for key, value in base["task"].items()
-        if f"task.{key}" in changed and key not in _list_keys(str(base["task"]["name"]))
-    }
-    problems = expand(experiment.problems, scaled, replaced)
+    set_keys = [key for key in base["task"] if f"task.{key}" in changed and key not in LIST_KEYS]
+    replaced = {key: one_value(key, base["task"][key]) for key in set_keys}
+    base["task"] |= replaced
+    problems = [plain(problem) for problem in expand(experiment.problems, scaled, replaced)]
     cells: dict[str, list[Cell]] = {}
     left_out: dict[str, str] = {}
     for method in experiment.methods:
@@ -158,12 +146,6 @@ def _plan(name: str, scale: str, overrides: Overrides, everywhere: bool) -> Expe
         scaled.jobs_of == "method",
         left_out,
     )
-
-
-def _list_keys(task: str) -> set[str]:
-    """The keys of a task whose values are lists; none of an unknown one, refused with the runs."""
-    fields = TASKS[task].model_fields if task in TASKS else {}
-    return {key for key, field in fields.items() if get_origin(field.annotation) is list}
 
 
 def _label(method: dict[str, Any]) -> str:
