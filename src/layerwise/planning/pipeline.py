@@ -19,10 +19,8 @@ from layerwise.planning.plan import ExperimentPlan, plan
 from layerwise.planning.request import Request
 from layerwise.planning.sources import code_of
 from layerwise.results.files import canonical, digest_of, digest_of_text, write_if_other
+from layerwise.results.folders import TOLD
 from layerwise.settings.validation import ConfigError
-
-# In a folder of results: which scale and overrides it is of.
-TOLD = "overrides.json"
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,7 @@ def run_settings(values: dict[str, Any]) -> RunSettings:
         return validate(RunSettings, values)  # which says what is wrong
     method = filled_in(method, task)
     task = {key: value for key, value in task.items() if key != "grids"}
-    if task.get("name") not in TASKS:
+    if str(task.get("name")) not in TASKS:
         name = str(task.get("name"))
         raise ConfigError(
             f"task = {name!r} is unknown{nearest(name, list(TASKS))} (allowed are {', '.join(TASKS)})"
