@@ -34,12 +34,12 @@ class Side(NamedTuple):
 
 
 def compared(first: Folder, second: Folder) -> list[str]:
-    """Lines on what differs, experiment by experiment. Raises ConfigError where no experiment is in both."""
+    """Lines on what differs, experiment by experiment. Raises ConfigError where none is in both."""
     names = [name for name in first.experiments if name in second.experiments]
     ready = [name for name in names if all(_is_there(one, name) for one in (first, second))]
     if not ready:
         raise ConfigError(
-            f"the folders {first.name!r} and {second.name!r} have no reduced experiment in common: there are "
+            f"the folders {first.name!r} and {second.name!r} share no reduced experiment: there are "
             f"{', '.join(first.experiments) or 'none'} and {', '.join(second.experiments) or 'none'}"
         )
     lines = [f"A {_of(first)}", f"B {_of(second)}"]

@@ -1,8 +1,9 @@
 """What the pipeline is asked for: experiments, a scale, overrides, and the size of jobs. No torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from layerwise.planning.compose import options
@@ -67,6 +68,16 @@ def stands(planned: ExperimentPlan, scale: str) -> bool:
     except ConfigError:  # it cannot be run without them
         return False
     return replace(planned, left_out={}) == as_it_stands
+
+
+def from_words(words: Sequence[str] | None, scale: str, folders: Sequence[Path] | None) -> Request:
+    """The request of a command line: words with a = are overrides, the others experiments."""
+    experiments = tuple(word for word in words or () if "=" not in word)
+    overrides = [word for word in words or () if "=" in word]
+    if folders:
+        # The pipeline works in the project's folder, whatever the one that the command is called from.
+        overrides.append(methods_from_override([folder.absolute() for folder in folders]))
+    return Request(experiments, scale, tuple(overrides))
 
 
 def requested(config: Mapping[str, Any]) -> Request:

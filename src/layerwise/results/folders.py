@@ -9,11 +9,11 @@ from typing import NamedTuple
 from layerwise.settings.validation import ConfigError, nearest
 
 # In a folder of results: which scale and overrides it is of.
-TOLD = "overrides.json"
+TOLD = "settings.json"
 
 
 # What lies in a folder of results beside its experiments.
-INSIDE = ("logs", "benchmarks", "settings", "claims.csv", TOLD)
+INSIDE = ("logs", "benchmarks", "settings", TOLD)
 
 
 class Folder(NamedTuple):
@@ -112,7 +112,9 @@ def remove(folder: Folder) -> None:
 
 
 def _own_folders(folder: Folder) -> list[Path]:
-    return [folder.results / name for name in (*folder.experiments, *INSIDE)]
+    """The parts of the results without overrides, beside those of the others."""
+    own = [folder.results / name for name in (*folder.experiments, *INSIDE)]
+    return [*own, *(path for path in folder.results.glob("[!.]*.*") if path.is_file())]
 
 
 def size_text(size: int) -> str:
