@@ -4,7 +4,9 @@ Writes one row for each (step size, damping, seed, recorded step), and beside th
 the resolved configuration, versions, seeds, wall time and host.
 """
 
+import re
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 import hydra
@@ -50,6 +52,7 @@ def main() -> None:
     """Run what the overrides say. Hydra takes over where its own flags or settings are among them."""
     words = sys.argv[1:]
     try:
+        _refuse_sweeps(words)
         register_methods(words)
         if not any(word.startswith(("-", "hydra")) for word in words):
             config = compose_config(words)
@@ -61,6 +64,18 @@ def main() -> None:
         app()
     else:
         run(config)
+
+
+def _refuse_sweeps(words: Sequence[str]) -> None:
+    """Raise ConfigError for Hydra's own sweep, whose runs would all write one table."""
+    for word in words:
+        is_mode = word.lstrip("+").replace(" ", "").lower() == "hydra.mode=multirun"
+        if is_mode or re.fullmatch(r"-[a-z]*m[a-z]*|--m\w*", word):
+            raise ConfigError(
+                f"{word} is not allowed: its runs would write over each other's table; `layerwise "
+                "reproduce` runs many, or call this program once for each, with an out of its own (--multirun "
+                "is Hydra's)"
+            )
 
 
 def _refuse(error: ConfigError) -> NoReturn:

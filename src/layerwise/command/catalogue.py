@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from layerwise.planning.compose import CONFIG_DIR, options
@@ -35,15 +36,26 @@ def about(group: str, name: str) -> str:
 
 def _line(path: Path) -> str:
     lines = path.read_text().splitlines()
-    comments = (line.removeprefix("#").strip() for line in lines if line.startswith("#"))
-    return next((text for text in comments if not text.startswith("@package")), "")
+    heading = list(takewhile(lambda line: line.startswith("#"), lines))
+    comments = [line.removeprefix("#").strip() for line in heading]
+    return _sentence([text for text in comments if not text.startswith("@package")])
+
+
+def _sentence(lines: Sequence[str]) -> str:
+    """The first sentence of a text, whole, on one line: it may go on in the next ones."""
+    taken: list[str] = []
+    for line in takewhile(bool, lines):
+        taken.append(line)
+        if line.endswith((".", "?", "!", ".)")):
+            break
+    return " ".join(taken)
 
 
 def _figures() -> dict[str, str]:
     """The modules that draw a figure, read and not imported: matplotlib takes its time."""
     modules = {path.stem: ast.parse(path.read_text()) for path in _modules(PACKAGE_DIR / "figures")}
     return {
-        name: (ast.get_docstring(module) or "").partition("\n")[0]
+        name: _sentence((ast.get_docstring(module) or "").splitlines())
         for name, module in modules.items()
         if any(isinstance(part, ast.FunctionDef) and part.name == "draw" for part in module.body)
     }

@@ -35,9 +35,23 @@ def check_option(group: str, name: str, methods_from: Sequence[str] = ()) -> Non
     """Refuse an unknown option of a group, naming the nearest. Raises ConfigError."""
     allowed = options(group, methods_from)
     if name not in allowed:
+        hint = _elsewhere(name) if group == "experiment" else ""
         raise ConfigError(
-            f"{group} = {name!r} is unknown{nearest(name, allowed)} (allowed are {', '.join(allowed)})"
+            f"{group} = {name!r} is unknown{hint or nearest(name, allowed)} (allowed are "
+            f"{', '.join(allowed)})"
         )
+
+
+def _elsewhere(name: str) -> str:
+    """What a name is that is no experiment's, and what to type instead."""
+    if name in options("method"):
+        return f", it is a method: +method={name} adds it"
+    drawn = [
+        one
+        for one in options("experiment")
+        if name in _load("experiment", one)[1]["experiment"]["figures"]
+    ]
+    return f", it is a figure that {' and '.join(drawn)} draws" if drawn else ""
 
 
 def compose_experiment(name: str, scale: str, overrides: Overrides) -> dict[str, Any]:
@@ -200,10 +214,10 @@ def settings_of(config: DictConfig) -> RunSettings:
 
 def paths_of(config: DictConfig) -> tuple[Path, Path | None]:
     """The table to write and the instance file to read, if any, of a single run."""
-    out = Path(str(config.out))
+    out = Path(str(config.out)).expanduser()
     if out.suffix not in (".parquet", ".csv"):
         raise ConfigError(f"out = {str(out)!r} is not allowed: allowed are .parquet and .csv files")
-    instances = None if config.instances is None else Path(str(config.instances))
+    instances = None if config.instances is None else Path(str(config.instances)).expanduser()
     if instances is not None and not _is_file(instances):
         raise ConfigError(f"instances = {str(instances)!r} is not allowed: there is no such file")
     return out, instances

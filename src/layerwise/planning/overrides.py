@@ -148,9 +148,7 @@ def parsed(text: str) -> Override:
     try:
         override = _in_pieces(text) or OverridesParser.create().parse_override(text)
     except HydraException:
-        raise ConfigError(
-            f"the override {text!r} is not allowed: it is not of Hydra's form key=value"
-        ) from None
+        raise ConfigError(malformed(text)) from None
     if override.is_delete() or override.package is not None:
         raise ConfigError(
             f"the override {text!r} is not allowed: allowed are key=value, +key=value and +method=NAME"
@@ -161,6 +159,23 @@ def parsed(text: str) -> Override:
             f"{override.key_or_group}=[1,2]"
         )
     return override
+
+
+def malformed(text: str) -> str:
+    """The refusal of an override that Hydra cannot read, with what to type where its value needs quotes."""
+    refused = f"the override {text!r} is not allowed: it is not of Hydra's form key=value"
+    key, equals, value = text.partition("=")
+    escaped = value.replace("'", "\\'")
+    quoted = f"{key}='{escaped}'"
+    try:
+        OverridesParser.create().parse_override(quoted)
+    except HydraException:
+        return refused
+    if not equals or not value or any(character in value for character in '"$`!'):
+        return refused
+    return (
+        f'the override {text!r} is not allowed: its value needs quotes of its own, type "{quoted}"'
+    )
 
 
 def _in_pieces(text: str) -> Override | None:

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from layerwise.settings.memory import check_memory
 from layerwise.settings.method import MethodSettings, filled_in
 from layerwise.settings.tasks import TASKS
 from layerwise.settings.validation import (
@@ -129,6 +130,7 @@ class RunSettings(Settings):
         self._metrics_are_there()
         self._network_offers()
         self.task.check(self)
+        check_memory(self)
         return self
 
     @model_validator(mode="after")
