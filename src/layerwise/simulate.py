@@ -72,9 +72,8 @@ def _refuse_sweeps(words: Sequence[str]) -> None:
         is_mode = word.lstrip("+").replace(" ", "").lower() == "hydra.mode=multirun"
         if is_mode or re.fullmatch(r"-[a-z]*m[a-z]*|--m\w*", word):
             raise ConfigError(
-                f"{word} is not allowed: its runs would write over each other's table; `layerwise "
-                "reproduce` runs many, or call this program once for each, with an out of its own (--multirun "
-                "is Hydra's)"
+                f"{word} is not allowed: the runs of Hydra's --multirun would write one table over the "
+                "other; `layerwise reproduce` runs many, or call this program for each, with its own out"
             )
 
 

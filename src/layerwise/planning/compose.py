@@ -5,15 +5,14 @@ with all its methods would take seconds. A test holds it against Hydra's own com
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
-from yaml import YAMLError
 
+from layerwise.planning.choices import as_it_stands, check_option, load, options
 from layerwise.planning.method_files import CONFIG_DIR, load_method, method_files
 from layerwise.planning.overrides import Change, Overrides, parsed, read, refuse_resolvers, spelled
 from layerwise.settings.run import RunSettings, run_settings
@@ -22,36 +21,6 @@ from layerwise.settings.validation import ConfigError, nearest
 GROUPS = ("task", "method", "experiment", "scale")
 # Keys of the command line that say where files are, and not what is computed.
 PATH_KEYS = ("instances", "out", "methods_from")
-
-
-def options(group: str, methods_from: Sequence[str] = ()) -> list[str]:
-    """The options of a group: the names of its files, those of the user's folders included."""
-    if group == "method":
-        return sorted(method_files(methods_from))
-    return sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
-
-
-def check_option(group: str, name: str, methods_from: Sequence[str] = ()) -> None:
-    """Refuse an unknown option of a group, naming the nearest. Raises ConfigError."""
-    allowed = options(group, methods_from)
-    if name not in allowed:
-        hint = _elsewhere(name) if group == "experiment" else ""
-        raise ConfigError(
-            f"{group} = {name!r} is unknown{hint or nearest(name, allowed)} (allowed are "
-            f"{', '.join(allowed)})"
-        )
-
-
-def _elsewhere(name: str) -> str:
-    """What a name is that is no experiment's, and what to type instead."""
-    if name in options("method"):
-        return f", it is a method: +method={name} adds it"
-    drawn = [
-        one
-        for one in options("experiment")
-        if name in _load("experiment", one)[1]["experiment"]["figures"]
-    ]
-    return f", it is a figure that {' and '.join(drawn)} draws" if drawn else ""
 
 
 def compose_experiment(name: str, scale: str, overrides: Overrides) -> dict[str, Any]:
@@ -70,60 +39,6 @@ def compose_experiment(name: str, scale: str, overrides: Overrides) -> dict[str,
     except OmegaConfBaseException as error:
         raise ConfigError(" ".join(str(error).split())) from None
     return content
-
-
-@cache
-def as_it_stands(
-    name: str, scale: str, task: str | None = None, methods_from: tuple[str, ...] = ()
-) -> tuple[str, dict[str, Any]]:
-    """The name of an experiment's task, or of another that it is to have, and its files at a scale, merged
-    and not yet resolved, which nobody may change."""
-    chosen, experiment = _load("experiment", name)
-    own = task or chosen.get("override /task") or _load("", "config")[0]["task"]
-    return own, _merged(_base(own, methods_from), experiment, _load("scale", scale)[1])
-
-
-def _merged(*parts: dict[str, Any]) -> dict[str, Any]:
-    """The parts, later over earlier; dictionaries are merged, anything else is replaced."""
-    merged: dict[str, Any] = {}
-    for part in parts:
-        for key, value in part.items():
-            below = merged.get(key)
-            if isinstance(below, dict) and isinstance(value, dict):
-                value = _merged(below, value)
-            merged[key] = value
-    return merged
-
-
-@cache
-def _load(group: str, name: str) -> tuple[dict[str, str], dict[str, Any]]:
-    """What a file's defaults list chooses of other groups, and its settings, over those of the files
-    of its own group in that list."""
-    path = CONFIG_DIR / group / f"{name}.yaml"
-    try:
-        own: Any = OmegaConf.to_container(OmegaConf.load(path))
-    except YAMLError as error:
-        raise ConfigError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from None
-    chosen: dict[str, str] = {}
-    parts = []
-    for entry in own.pop("defaults", ["_self_"]):
-        if isinstance(entry, dict):
-            chosen |= entry
-        else:
-            inherited, content = ({}, own) if entry == "_self_" else _load(group, entry)
-            chosen = inherited | chosen
-            parts.append(content)
-    return chosen, _merged(*parts)
-
-
-@cache
-def _base(task: str, methods_from: tuple[str, ...]) -> dict[str, Any]:
-    """config.yaml with a task, and all methods in the place of one."""
-    _, config = _load("", "config")
-    check_option("task", task)
-    methods = {name: load_method(path) for name, path in method_files(methods_from).items()}
-    settings = {key: value for key, value in config.items() if key != "hydra"}
-    return settings | {"task": _load("task", task)[1], "methods": methods}
 
 
 def _changed(files: dict[str, Any], changes: Iterable[Change]) -> DictConfig:
@@ -155,7 +70,7 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
     with one sentence."""
     refuse_resolvers(overrides)
     folders = _methods_from(overrides)
-    chosen, config = _load("", "config")
+    chosen, config = load("", "config")
     chosen = dict(chosen)
     changes = []
     for override in map(parsed, overrides):
@@ -167,7 +82,7 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
             adds = override.is_add() or override.is_force_add()
             changes.append(Change(key, override.value(), adds, key, text))
     parts = {
-        "task": _load("task", chosen["task"])[1],
+        "task": load("task", chosen["task"])[1],
         "method": load_method(method_files(folders)[chosen["method"]]),
     }
     files = {key: value for key, value in config.items() if key != "hydra"} | parts

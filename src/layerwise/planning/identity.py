@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, get_origin
 
-from layerwise.planning.compose import as_it_stands, options
+from layerwise.planning.choices import as_it_stands, options
 from layerwise.planning.method_files import method_files
 from layerwise.planning.overrides import Overrides, methods_from_override, read, spelled
 from layerwise.results.files import canonical

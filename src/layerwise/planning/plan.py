@@ -17,12 +17,15 @@ from layerwise.planning.jobs import Cell, Job
 from layerwise.planning.overrides import Overrides, read
 from layerwise.results.files import canonical
 from layerwise.settings.experiment import Experiment, Scale
+from layerwise.settings.memory import table_bytes
 from layerwise.settings.method import filled_in
 from layerwise.settings.run import run_settings
 from layerwise.settings.validation import ConfigError, nearest, validate
 
 # Cells of a job, unless Snakemake's configuration says otherwise.
 CELLS_PER_JOB = 16
+# Memory of a job's tables together, unless one cell's alone takes more.
+TABLES_BYTES = 8e9
 # The name of jobs that run all methods of an experiment.
 ALL_METHODS = "all"
 
@@ -45,9 +48,9 @@ class ExperimentPlan:
             own = [cell for cell in self.cells if cell.settings.method.name == method]
             cells.setdefault(method if self.methods_apart else ALL_METHODS, []).extend(own)
         return {
-            (name, part): Job(tuple(own[start : start + cells_per_job]))
+            (name, part): Job(tuple(some))
             for name, own in cells.items()
-            for part, start in enumerate(range(0, len(own), cells_per_job))
+            for part, some in enumerate(_parts(own, cells_per_job))
         }
 
     @property
@@ -66,6 +69,21 @@ class ExperimentPlan:
             if value is not None and key not in varied
         }
         return self.experiment.described(shared, first.settings.steps, len(first.settings.seeds))
+
+
+def _parts(cells: Sequence[Cell], cells_per_job: int) -> list[list[Cell]]:
+    """Cells in their order, at most ``cells_per_job`` together, and fewer where their tables, which a job
+    holds at once, would not fit."""
+    parts: list[list[Cell]] = []
+    held = 0
+    for cell in cells:
+        size = table_bytes(cell.settings)
+        if not parts or len(parts[-1]) == cells_per_job or held + size > TABLES_BYTES:
+            parts.append([])
+            held = 0
+        parts[-1].append(cell)
+        held += size
+    return parts
 
 
 def plan_all(
