@@ -138,11 +138,10 @@ def _choices(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
 
 def _metrics(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
     """Lines on metrics that differ: means over the shared seeds, and B less A with its interval."""
-    cells = list(dict.fromkeys(index[:-1] for index in a.index))
-    there = set(index[:-1] for index in b.index)
-    lines = _alone("problems", {c[0]: 0 for c in cells}, {c[0]: 0 for c in sorted(there, key=str)})
+    cells, there = _by_cell(a), _by_cell(b)
+    lines = _alone("problems", {cell[0]: 0 for cell in cells}, {cell[0]: 0 for cell in there})
     for cell in (cell for cell in cells if cell in there):
-        one, other = a.loc[cell], b.loc[cell]
+        one, other = cells[cell], there[cell]
         seeds = one.index.intersection(other.index)
         if not len(seeds):
             lines.append(f"  metric   {_cell(cell)}: no seed in common")
@@ -151,6 +150,13 @@ def _metrics(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
             if not np.array_equal(x, y, equal_nan=True):
                 lines.append(f"  metric   {_cell(cell)}: {metric} {_difference(x, y)}")
     return lines
+
+
+def _by_cell(values: pd.DataFrame) -> dict[Any, pd.DataFrame]:
+    """The rows of each problem, method and what else a row is of, by their seeds."""
+    keys = [name for name in values.index.names if name != "seed"]
+    groups = values.groupby(level=keys, sort=False, dropna=False)
+    return {cell: rows.droplevel(keys) for cell, rows in groups}
 
 
 def _cell(cell: Sequence[Any]) -> str:

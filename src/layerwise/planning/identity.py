@@ -29,6 +29,7 @@ LIST_KEYS = frozenset(
 AFTER_RUNS = re.compile(r"experiment\.(target|select_by|figures|caption)|methods\.\w+\.label")
 # A word that Hydra reads as text without quotes.
 WORD = re.compile(r"[A-Za-z_][\w.-]*")
+MISSING = object()
 OTHER_WORDS = ("true", "false", "null", "nan", "inf")
 
 
@@ -112,12 +113,18 @@ def _is_idle(key: str, found: dict[str, Any], name: str, scale: str) -> bool:
         return False
     if first == "task" and any(rest in entry for entry in files["experiment"]["problems"]):
         return False
+    value = _value_of(key, files)
+    return value is not MISSING and canonical(as_used(key, value)) == canonical(found[key])
+
+
+def _value_of(key: str, files: dict[str, Any]) -> Any:
+    """The value of a dotted key, MISSING where there is none."""
     value: Any = files
     for part in key.split("."):
         if not isinstance(value, dict) or part not in value:
-            return False
+            return MISSING
         value = value[part]
-    return bool(canonical(as_used(key, value)) == canonical(found[key]))
+    return value
 
 
 def label_of(scale: str, found: dict[str, Any]) -> str:
@@ -138,9 +145,15 @@ def before_runs(found: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in found.items() if not AFTER_RUNS.fullmatch(key)}
 
 
-def words_of(found: dict[str, Any], overrides: Overrides) -> list[str]:
-    """Effects as the overrides that have them."""
-    adds = {change.key for change in overrides.changes if change.adds}
+def words_of(
+    found: dict[str, Any], overrides: Overrides, names: Iterable[str], scale: str
+) -> list[str]:
+    """Effects on experiments as the overrides that have them, in one spelling: with a + where a key is
+    new."""
+    chosen = overrides.task, overrides.methods_from
+    stand = [as_it_stands(name, scale, *chosen)[1] for name in names]
+    added = {change.key for change in overrides.changes if change.adds}
+    adds = {key for key in added if any(_value_of(key, files) is MISSING for files in stand)}
     words = []
     for key, value in sorted(found.items()):
         if key == "methods_from":

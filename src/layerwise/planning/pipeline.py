@@ -98,11 +98,13 @@ class Pipeline:
     def __init__(self, request: Request) -> None:
         self.plans = request.plans()
         self.label = request.label
-        self._told = {self.label: _told(request, request.effects)}
+        self.overrides = _words(request, request.effects, list(self.plans))
+        self._told = {self.label: _told(request, self.overrides)}
         self.jobs = {}
         for name, planned in self.plans.items():
             changed = _changed_runs(name, request)
-            self._told.setdefault(label_of(request.scale, changed), _told(request, changed))
+            words = _words(request, changed, [name])
+            self._told.setdefault(label_of(request.scale, changed), _told(request, words))
             self.jobs[name] = _placed(planned, request, changed)
         every = [placed for jobs in self.jobs.values() for placed in jobs]
         self._jobs = {(placed.folder, placed.name): placed for placed in every}
@@ -163,10 +165,14 @@ def _changed_runs(experiment: str, request: Request) -> dict[str, Any]:
     return before_runs(of_experiments([experiment], request.scale, read(request.overrides)))
 
 
-def _told(request: Request, found: dict[str, Any]) -> str:
+def _words(request: Request, found: dict[str, Any], names: list[str]) -> list[str]:
+    """Effects of a request's overrides on experiments, in one spelling."""
+    return words_of(found, read(request.overrides), names, request.scale)
+
+
+def _told(request: Request, overrides: list[str]) -> str:
     """What a folder's name stands for, as JSON: a scale, and overrides in one spelling."""
-    told = {"scale": request.scale, "overrides": words_of(found, read(request.overrides))}
-    return json.dumps(told, indent=2) + "\n"
+    return json.dumps({"scale": request.scale, "overrides": overrides}, indent=2) + "\n"
 
 
 def _placed(planned: ExperimentPlan, request: Request, changed: dict[str, Any]) -> list[Placed]:
