@@ -146,7 +146,7 @@ def _metrics(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
         if not len(seeds):
             lines.append(f"  metric   {_cell(cell)}: no seed in common")
         for metric in (name for name in a if name in b and len(seeds)):
-            x, y = (side.loc[seeds, metric].to_numpy(dtype=float) for side in (one, other))
+            x, y = (side[metric].reindex(seeds).to_numpy(dtype=float) for side in (one, other))
             if not np.array_equal(x, y, equal_nan=True):
                 lines.append(f"  metric   {_cell(cell)}: {metric} {_difference(x, y)}")
     return lines
