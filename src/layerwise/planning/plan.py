@@ -17,7 +17,7 @@ from layerwise.planning.jobs import Cell, Job
 from layerwise.planning.overrides import Overrides, read
 from layerwise.results.files import canonical
 from layerwise.settings.experiment import Experiment, Scale
-from layerwise.settings.memory import table_bytes
+from layerwise.settings.memory import ROW_BYTES, rows
 from layerwise.settings.method import filled_in
 from layerwise.settings.run import run_settings
 from layerwise.settings.validation import ConfigError, nearest, validate
@@ -77,7 +77,7 @@ def _parts(cells: Sequence[Cell], cells_per_job: int) -> list[list[Cell]]:
     parts: list[list[Cell]] = []
     held = 0
     for cell in cells:
-        size = table_bytes(cell.settings)
+        size = ROW_BYTES * rows(cell.settings)
         if not parts or len(parts[-1]) == cells_per_job or held + size > TABLES_BYTES:
             parts.append([])
             held = 0
