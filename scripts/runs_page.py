@@ -2,13 +2,11 @@
 call, and those that the folder has of earlier ones."""
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 
-from layerwise.results.files import FileError, atomic_path, read_planned, read_record
+from layerwise.results.files import atomic_path
 from layerwise.results.job_log import job_log
-from layerwise.results.pages import runs_page
-from layerwise.results.provenance import record_of
+from layerwise.results.pages import records_of, runs_page
 
 
 def main() -> None:
@@ -18,24 +16,7 @@ def main() -> None:
     parser.add_argument("--log", type=Path, help="else the error stream")
     arguments = parser.parse_args()
     with job_log(arguments.log), atomic_path(arguments.out) as temporary:
-        temporary.write_text(runs_page(records(arguments.plans)))
-
-
-def records(plans: list[Path]) -> Iterator[Path]:
-    """The record of each run of the plans, and of those of the other experiments in their folder, as far
-    as these were run: a call for one experiment keeps the others on the page."""
-    for plan in sorted(plans[0].parents[1].glob("*/plan.json")):
-        found = [record_of(Path(job["table"])) for job in read_planned(plan, None)["jobs"]]
-        yield from found if plan in plans else filter(_is_whole, found)
-
-
-def _is_whole(record: Path) -> bool:
-    """Whether a record of another call's can be read: one that cannot is no reason to fail this one."""
-    try:
-        read_record(record)
-    except (OSError, FileError):
-        return False
-    return True
+        temporary.write_text(runs_page(records_of(arguments.plans)))
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def main() -> None:
     """Run what the overrides say. Hydra takes over where its own flags or settings are among them."""
     words = sys.argv[1:]
     try:
-        _refuse_sweeps(words)
+        refuse_sweeps(words)
         register_methods(words)
         if not any(word.startswith(("-", "hydra")) for word in words):
             config = compose_config(words)
@@ -66,7 +66,7 @@ def main() -> None:
         run(config)
 
 
-def _refuse_sweeps(words: Sequence[str]) -> None:
+def refuse_sweeps(words: Sequence[str]) -> None:
     """Raise ConfigError for Hydra's own sweep, whose runs would all write one table."""
     for word in words:
         is_mode = word.lstrip("+").replace(" ", "").lower() == "hydra.mode=multirun"

@@ -47,7 +47,8 @@ def test_spellings_of_an_override_plan_the_same_into_the_same_folder(words, scal
 
 def test_other_values_and_types_are_other_folders():
     words = (
-        "seeds=3", "seeds=[0,1,3]", "task.kappa_x=[1,50]", "task.kappa_x=[50,1]", "task.kappa_x=50", "steps=50",
+        "seeds=3", "seeds=[0,1,3]", "task.kappa_x=[1,50]", "task.kappa_x=[50,1]", "task.kappa_x=50",
+        "steps=50",
         "task.metrics=[subspace_distance]", "method.kfac.lr=[0.4]", "method.sgd.lr=[0.4]",
     )  # fmt: skip
     assert len({results_label("paper", [word]) for word in words}) == len(words)
@@ -57,7 +58,8 @@ def test_other_values_and_types_are_other_folders():
     "words",
     [
         ("task.noise=0",), ("task.kappa_x=[1,10,100]",), ("seeds=16", "device=cpu"), ("+method=kfac",),
-        ("task=linear_representation", "steps=1000"), ("method.sgd.lr=[0.005,0.01,0.02,0.05,0.1,0.15,0.2]",),
+        ("task=linear_representation", "steps=1000"),
+        ("method.sgd.lr=[0.005,0.01,0.02,0.05,0.1,0.15,0.2]",),
     ],
 )  # fmt: skip
 def test_overrides_that_change_nothing_have_the_folder_without_overrides(words):
@@ -90,8 +92,9 @@ def test_what_is_made_of_runs_is_no_reason_to_run_them_elsewhere():
 
 
 @pytest.mark.parametrize(
-    "words", [("seeds=4", "task.kappa_x=[1,2.5]", "+method=soap", "task.basis='axis'", "stop_at=null",
-               "method.kfac.options={lr_head: 0.5}", "experiment.caption='a, \\'b\\' = c'", "dtype=float32")],
+    "words",
+    [("seeds=4", "task.kappa_x=[1,2.5]", "+method=soap", "task.basis='axis'", "stop_at=null",
+      "method.kfac.options={lr_head: 0.5}", "experiment.caption='a, \\'b\\' = c'", "dtype=float32")],
 )  # fmt: skip
 def test_a_folder_says_its_overrides_in_words_that_mean_the_same(words):
     pipeline = Pipeline(Request(("contraction",), "paper", words))
