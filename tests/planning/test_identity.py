@@ -18,7 +18,7 @@ SAME = [
     ("method.kfac.lr=[0.4]", "method.kfac.lr=0.4", "methods.kfac.lr=[ 0.40 ]"),
     ("method.kfac.damping=1", "method.kfac.damping=[1.0]", "method.kfac={damping: 1}"),
     ("method.kfac.options.lr_head=1", "method.kfac.options.lr_head=1.0"),
-    ("seeds=3", "seeds=[0,1,2]", "+seeds=3"),
+    ("seeds=5", "seeds=[0,1,2,3,4]", "+seeds=5"),
     ("steps=1_500", "steps=1500", "++steps=1500"),
     ("experiment.target=0.3", "experiment.target=3e-1"),
     ("+method=soap", "+method='soap'"),
