@@ -35,7 +35,7 @@ def export(project: Path, request: Request, out: Path) -> None:
         raise ConfigError(f"out = {str(out)!r} is not allowed: allowed is a .zip file")
     (name,) = request.experiments
     pipeline = Pipeline(request)
-    planned = pipeline.plans[name]
+    planned, command = pipeline.plans[name], _command(request, pipeline.overrides)
     results, drawn = (project / f"{kind}{request.label}" for kind in ("results", "figures"))
     tables = COLLECTED if planned.experiment.select_by == NOTHING else SELECTED
     own = {f"tables/{table}.parquet": results / name / f"{table}.parquet" for table in tables}
@@ -52,7 +52,7 @@ def export(project: Path, request: Request, out: Path) -> None:
     if missing:
         raise ConfigError(
             f"{name} is not exported: {missing[0].relative_to(project)} is missing, "
-            f"`{_command(request)}` makes it"
+            f"`{command}` makes it"
         )
     read_planned(project / pipeline.plan_file(name), pipeline.plan_digest(name))
     for job in jobs:
@@ -63,14 +63,14 @@ def export(project: Path, request: Request, out: Path) -> None:
         text = read_table(results / name / f"{table}.parquet").to_csv(index=False)
         contents[f"tables/{table}.csv"] = text.encode()
     contents["versions.json"] = (json.dumps(_made(records), indent=2) + "\n").encode()
-    contents["README.md"] = _readme(planned, request, records, tables, figures).encode()
+    contents["README.md"] = _readme(planned, command, records, tables, figures).encode()
     with atomic_path(out) as temporary:
         temporary.write_bytes(_zipped(name, contents))
 
 
-def _command(request: Request) -> str:
-    """What makes the results of a request."""
-    words = [*request.experiments, *request.settings["overrides"]]
+def _command(request: Request, overrides: list[str]) -> str:
+    """What makes the results of a request, with its overrides in one spelling."""
+    words = [*request.experiments, *overrides]
     scale = [] if request.scale == "paper" else ["--scale", request.scale]
     return shlex.join(["layerwise", "reproduce", *words, *scale])
 
@@ -84,7 +84,7 @@ def _made(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _readme(
     planned: ExperimentPlan,
-    request: Request,
+    command: str,
     records: list[dict[str, Any]],
     tables: tuple[str, ...],
     figures: list[str],
@@ -97,7 +97,7 @@ def _readme(
         "",
         "Made by",
         "",
-        f"    {_command(request)}",
+        f"    {command}",
         "",
         "with " + "; ".join(_versions(one) for one in _made(records)) + ".",
         "",
