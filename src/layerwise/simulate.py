@@ -13,12 +13,12 @@ import hydra
 from omegaconf import DictConfig
 
 from layerwise.planning.compose import (
-    CONFIG_DIR,
     compose_config,
     paths_of,
     register_methods,
     settings_of,
 )
+from layerwise.planning.method_files import CONFIG_DIR
 from layerwise.results.files import FileError
 from layerwise.settings.validation import ConfigError
 

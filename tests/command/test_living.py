@@ -40,7 +40,7 @@ def test_folders_are_listed_and_the_same_in_another_spelling_is_done(checkout):
     for label, seeds in zip(labels(checkout), ("seeds=5", "seeds=2"), strict=True):
         (line,) = [line for line in said.splitlines() if line.startswith(label)]
         assert seeds in line and "steps=20" in line and line.endswith("(contraction)")
-    again = ("seeds=[0,1,2,3,4]", "+steps=2_0", "task.d_x=[8]", *SMALL[4:])
+    again = ("seeds=[0,1,2,3,4]", "+steps=2_0", "task.d_x=[8]", *SMALL[5:])
     done = layerwise(checkout, "reproduce", *SMALL[:3], *again)
     assert "Nothing to be done" in done and f"results/{labels(checkout)[0]}," in done
 

@@ -6,8 +6,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from layerwise.planning.compose import CONFIG_DIR, compose_config, compose_experiment, options
+from layerwise.planning.compose import compose_config, compose_experiment, options
 from layerwise.planning.identity import results_label
+from layerwise.planning.method_files import CONFIG_DIR
 from layerwise.planning.overrides import read
 from layerwise.planning.plan import plan, plan_all
 from layerwise.settings.validation import ConfigError

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from layerwise.benchmark.timing import row
-from layerwise.planning.compose import CONFIG_DIR
+from layerwise.planning.method_files import CONFIG_DIR
 
 PROJECT = CONFIG_DIR.parent
 # What the pipeline needs of a checkout.

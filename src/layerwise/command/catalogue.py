@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from layerwise.planning.compose import CONFIG_DIR, options
-from layerwise.planning.method_files import method_files
+from layerwise.planning.choices import options
+from layerwise.planning.method_files import CONFIG_DIR, method_files
 from layerwise.planning.sources import PACKAGE_DIR
 from layerwise.settings.validation import ConfigError, nearest
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from layerwise.planning.compose import CONFIG_DIR, options
+from layerwise.planning.choices import options
+from layerwise.planning.method_files import CONFIG_DIR
 from layerwise.planning.plan import ALL_METHODS
 from layerwise.planning.sources import PACKAGE_DIR
 from layerwise.settings.method import MethodSettings

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import NamedTuple
 
-from layerwise.planning.compose import CONFIG_DIR
+from layerwise.planning.method_files import CONFIG_DIR
 from layerwise.planning.request import Request
 from layerwise.results.files import digest_of, write_json
 
