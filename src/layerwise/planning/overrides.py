@@ -154,28 +154,36 @@ def parsed(text: str) -> Override:
             f"the override {text!r} is not allowed: allowed are key=value, +key=value and +method=NAME"
         )
     if override.is_sweep_override():
+        typed = _quoted(text) if "/" in text or text.endswith((".parquet", ".csv")) else None
+        hint = f", and a path with a comma in quotes of its own, type {typed}" if typed else ""
         raise ConfigError(
             f"the override {text!r} is not allowed: a list of values is written in brackets, as in "
-            f"{override.key_or_group}=[1,2]"
+            f"{override.key_or_group}=[1,2]{hint}"
         )
     return override
 
 
 def malformed(text: str) -> str:
     """The refusal of an override that Hydra cannot read, with what to type where its value needs quotes."""
-    refused = f"the override {text!r} is not allowed: it is not of Hydra's form key=value"
-    key, equals, value = text.partition("=")
+    if typed := _quoted(text):
+        return (
+            f"the override {text!r} is not allowed: its value needs quotes of its own, type {typed}"
+        )
+    return f"the override {text!r} is not allowed: it is not of Hydra's form key=value"
+
+
+def _quoted(text: str) -> str | None:
+    """An override with its value in quotes, as a shell takes it; None where that is none either."""
+    key, _, value = text.partition("=")
     escaped = value.replace("'", "\\'")
     quoted = f"{key}='{escaped}'"
+    if not value or any(character in value for character in '"$`!'):
+        return None
     try:
         OverridesParser.create().parse_override(quoted)
     except HydraException:
-        return refused
-    if not equals or not value or any(character in value for character in '"$`!'):
-        return refused
-    return (
-        f'the override {text!r} is not allowed: its value needs quotes of its own, type "{quoted}"'
-    )
+        return None
+    return f'"{quoted}"'
 
 
 def _in_pieces(text: str) -> Override | None:
