@@ -1,13 +1,12 @@
-"""Write the report's page of what was run, from the records beside the tables of plans."""
+"""Write the report's page of what was run, from the records beside the tables of plans: those of this
+call, and those that the folder has of earlier ones."""
 
 import argparse
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from layerwise.results.files import atomic_path, read_planned
+from layerwise.results.files import atomic_path
 from layerwise.results.job_log import job_log
-from layerwise.results.pages import runs_page
-from layerwise.results.provenance import record_of
+from layerwise.results.pages import records_of, runs_page
 
 
 def main() -> None:
@@ -17,14 +16,7 @@ def main() -> None:
     parser.add_argument("--log", type=Path, help="else the error stream")
     arguments = parser.parse_args()
     with job_log(arguments.log), atomic_path(arguments.out) as temporary:
-        temporary.write_text(runs_page(records(arguments.plans)), encoding="utf-8")
-
-
-def records(plans: Iterable[Path]) -> Iterator[Path]:
-    """The record of each run of the plans."""
-    for plan in plans:
-        for job in read_planned(plan, None)["jobs"]:
-            yield record_of(Path(job["table"]))
+        temporary.write_text(runs_page(records_of(arguments.plans)), encoding="utf-8")
 
 
 if __name__ == "__main__":

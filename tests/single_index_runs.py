@@ -16,7 +16,8 @@ from helpers import single_index_task
 from layerwise.data.single_index import Batch, Instance, draw_instance
 from layerwise.networks.activations import ACTIVATIONS
 from layerwise.networks.base import Layers
-from layerwise.planning.compose import CONFIG_DIR, PATH_KEYS, options
+from layerwise.planning.compose import PATH_KEYS, options
+from layerwise.planning.places import CONFIG_DIR
 from layerwise.settings.rule import rule_card
 from layerwise.settings.run import RunSettings, run_settings
 from layerwise.settings.tasks.single_index import SingleIndexTask

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from layerwise.command import lock
+from layerwise.command import living, lock
 from layerwise.command.catalogue import KINDS, catalogue
 from layerwise.command.estimate import earlier_runs
 from layerwise.command.explain import described, due_lines, time_line
@@ -17,10 +17,10 @@ from layerwise.command.scaffold import new_method
 from layerwise.command.snakemake import INTERRUPTED, due
 from layerwise.command.snakemake import reproduce as run_pipeline
 from layerwise.command.trial import try_optimizers
-from layerwise.planning.overrides import methods_from_override
 from layerwise.planning.pipeline import Pipeline
 from layerwise.planning.places import PROJECT, need_checkout
-from layerwise.planning.request import Request
+from layerwise.planning.request import Request, from_words
+from layerwise.results.files import FileError
 from layerwise.results.terminal import escape_what_does_not_print
 from layerwise.settings.validation import ConfigError
 from layerwise.version import __version__
@@ -29,6 +29,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+living.register(app)
 Words = Annotated[
     list[str] | None,
     typer.Argument(
@@ -87,7 +88,7 @@ def explain(
 ) -> None:
     """Say what experiments would run: configuration, size, what is due and why, and for how long."""
     need_checkout("layerwise explain")
-    request = _request(words, scale, methods_from)
+    request = from_words(words, scale, methods_from)
     plans = request.plans()
     try_optimizers(request, plans.values())
     for planned in plans.values():
@@ -115,7 +116,7 @@ def reproduce(
     What stands after -- goes to Snakemake, as in `layerwise reproduce -- --dry-run`.
     """
     need_checkout("layerwise reproduce")
-    request = _request(words, scale, methods_from)
+    request = from_words(words, scale, methods_from)
     try_optimizers(request, request.plans().values())  # both refuse what cannot be used
     if any(option.startswith("--configfile") for option in context.obj):
         raise ConfigError("--configfile is not allowed after --: allowed are overrides before it")
@@ -194,16 +195,6 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _request(words: list[str] | None, scale: str, folders: list[Path] | None) -> Request:
-    """Words with a = are overrides, the others experiments."""
-    experiments = tuple(word for word in words or () if "=" not in word)
-    overrides = [word for word in words or () if "=" in word]
-    if folders:
-        # The pipeline works in the project's folder, whatever the one that the command is called from.
-        overrides.append(methods_from_override([folder.absolute() for folder in folders]))
-    return Request(experiments, scale, tuple(overrides))
-
-
 def main() -> None:
     """Run the command. A setting that cannot be used ends it with one sentence and exit code 2."""
     words, snakemake_options = sys.argv[1:], []
@@ -216,6 +207,9 @@ def main() -> None:
     except ConfigError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
+    except FileError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ Writes one row for each (step size, damping, seed, recorded step), and beside th
 the resolved configuration, versions, seeds, wall time and host.
 """
 
+import re
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 import hydra
@@ -52,6 +54,7 @@ def main() -> None:
     words = sys.argv[1:]
     escape_what_does_not_print()
     try:
+        refuse_sweeps(words)
         register_methods(words)
         if not any(word.startswith(("-", "hydra")) for word in words):
             config = compose_config(words)
@@ -63,6 +66,17 @@ def main() -> None:
         app()
     else:
         run(config)
+
+
+def refuse_sweeps(words: Sequence[str]) -> None:
+    """Raise ConfigError for Hydra's own sweep, whose runs would all write one table."""
+    for word in words:
+        is_mode = word.lstrip("+").replace(" ", "").lower() == "hydra.mode=multirun"
+        if is_mode or re.fullmatch(r"-[a-z]*m[a-z]*|--m\w*", word):
+            raise ConfigError(
+                f"{word} is not allowed: the runs of Hydra's --multirun would write one table over the "
+                "other; `layerwise reproduce` runs many, or call this program for each, with its own out"
+            )
 
 
 def _refuse(error: ConfigError) -> NoReturn:

@@ -128,11 +128,14 @@ def test_an_override_reruns_what_it_affects_beside_the_rest(checkout: Checkout) 
     assert re.search(r"Time: about \d+ s on \d+ cores?,.* by earlier runs", said)  # without damping
     layerwise(checkout, "reproduce", *QUICK, *words)
     before = checkout.folder / "results/quick/contraction"
-    after = only(checkout.folder, "results/quick-*/contraction")
-    assert [path.name for path in after.glob("runs/*.parquet")] == ["kfac-0.parquet"]
-    assert not list(after.glob("instances/*"))
-    tables = {job["table"] for job in json.loads((after / "plan.json").read_text())["jobs"]}
-    own, standing = (str(path.relative_to(checkout.folder) / "runs") for path in (after, before))
+    plan = only(checkout.folder, "results/quick-*/contraction/plan.json")
+    # The target changes what is made of runs, and not these: they lie with those of the damping alone.
+    own_runs = only(checkout.folder, "results/quick-*/contraction/runs")
+    assert own_runs.parent != plan.parent
+    assert [path.name for path in own_runs.glob("*.parquet")] == ["kfac-0.parquet"]
+    assert not list(own_runs.parent.glob("instances/*"))
+    tables = {job["table"] for job in json.loads(plan.read_text())["jobs"]}
+    own, standing = (str(path.relative_to(checkout.folder)) for path in (own_runs, before / "runs"))
     assert tables == {f"{standing}/sgd-0.parquet", f"{own}/kfac-0.parquet"}
     drawn = pd.read_csv(only(checkout.folder, "figures/quick-*/contraction.csv"))
     assert set(drawn.loc[drawn["method"] == "kfac", "damping"]) == {0.1, 1}

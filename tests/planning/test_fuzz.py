@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from layerwise.planning.compose import GROUPS, compose_config, options, paths_of, settings_of
-from layerwise.planning.plan import ExperimentPlan, plan, results_label
+from layerwise.planning.identity import results_label
+from layerwise.planning.plan import ExperimentPlan, plan
 from layerwise.results.tables import read_table
 from layerwise.settings.run import RunSettings
 from layerwise.settings.validation import ConfigError
@@ -153,7 +154,7 @@ def planned(words: list[str], experiment: str, scale: str) -> ExperimentPlan | s
         assert sentence and sentence.isprintable() and len(sentence) < 4000, words
         assert SECRET not in sentence, words
         return sentence
-    assert re.fullmatch(r"/quick-[0-9a-f]{8}", results_label("quick", words))
+    assert re.fullmatch(r"/quick(-[0-9a-f]{8})?", results_label("quick", words))
     text = one.summary + "".join(job.text + "".join(job.instances) for job in one.jobs(16).values())
     assert SECRET not in text, words
     return one

@@ -6,9 +6,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from layerwise.planning.compose import CONFIG_DIR, compose_config, compose_experiment, options
+from layerwise.planning.compose import compose_config, compose_experiment, options
+from layerwise.planning.identity import results_label
 from layerwise.planning.overrides import read
-from layerwise.planning.plan import plan, plan_all, results_label
+from layerwise.planning.places import CONFIG_DIR
+from layerwise.planning.plan import plan, plan_all
 from layerwise.settings.validation import ConfigError
 
 SMALL = ("seeds=2", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32")

@@ -9,6 +9,7 @@ from layerwise.settings.validation import ConfigError
 def test_what_is_left_out_has_its_usual_value():
     assert requested({}) == Request()
     assert requested({"experiments": "spike", "scale": "quick"}) == Request(("spike",), "quick")
+    assert requested({"overrides": "seeds=3"}) == Request(overrides=("seeds=3",))  # a list of one
     config = {"experiments": ["spike"], "overrides": ["seeds=3"], "cells_per_job": 4}
     assert requested(config) == Request(("spike",), "paper", ("seeds=3",), 4)
 
@@ -26,7 +27,7 @@ def test_a_request_is_what_its_own_configuration_asks_for():
          "'scale'? (allowed are experiments, scale, overrides, cells_per_job"),
         ({"overides": []}, "did you mean 'overrides'?"),
         ({"experiment": "spike"}, "did you mean 'experiments'?"),
-        ({"overrides": "seeds=3"}, "overrides = 'seeds=3' is not allowed: allowed is a list"),
+        ({"overrides": 3}, "overrides = 3 is not allowed: allowed is a list"),
         ({"overrides": {"seeds": 3}}, "overrides = {'seeds': 3} is not allowed: allowed is a list"),
         ({"overrides": [{"seeds": 3}]}, "overrides = [{'seeds': 3}] is not allowed: allowed is a list"),
         ({"experiments": {"spike": 1}}, "experiments = {'spike': 1} is not allowed: allowed is a list"),

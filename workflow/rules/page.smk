@@ -14,7 +14,7 @@ ABOUT_FILE = f"{RESULTS}/about{PART}.json"
 ABOUT = about(
     EXPERIMENTS,
     requested(config).scale,
-    requested(config).overrides,
+    PIPELINE.overrides,
     lambda name: about_option("experiment", name),
 )
 if workflow.is_main_process:

@@ -2,9 +2,10 @@
 
 import ast
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
-from layerwise.planning.compose import options
+from layerwise.planning.choices import options
 from layerwise.planning.method_files import method_files
 from layerwise.planning.places import CONFIG_DIR
 from layerwise.planning.sources import PACKAGE_DIR
@@ -36,8 +37,19 @@ def about(group: str, name: str) -> str:
 
 def _line(path: Path) -> str:
     lines = path.read_text(encoding="utf-8").splitlines()
-    comments = (line.removeprefix("#").strip() for line in lines if line.startswith("#"))
-    return next((text for text in comments if not text.startswith("@package")), "")
+    heading = list(takewhile(lambda line: line.startswith("#"), lines))
+    comments = [line.removeprefix("#").strip() for line in heading]
+    return _sentence([text for text in comments if not text.startswith("@package")])
+
+
+def _sentence(lines: Sequence[str]) -> str:
+    """The first sentence of a text, whole, on one line: it may go on in the next ones."""
+    taken: list[str] = []
+    for line in takewhile(bool, lines):
+        taken.append(line)
+        if line.endswith((".", "?", "!", ".)")):
+            break
+    return " ".join(taken)
 
 
 def _figures() -> dict[str, str]:
@@ -47,7 +59,7 @@ def _figures() -> dict[str, str]:
         for path in _modules(PACKAGE_DIR / "figures")
     }
     return {
-        name: (ast.get_docstring(module) or "").partition("\n")[0]
+        name: _sentence((ast.get_docstring(module) or "").splitlines())
         for name, module in modules.items()
         if any(isinstance(part, ast.FunctionDef) and part.name == "draw" for part in module.body)
     }

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from layerwise.command.trial import try_optimizer
-from layerwise.planning.compose import options
+from layerwise.planning.choices import options
 from layerwise.planning.places import CONFIG_DIR, need_checkout
 from layerwise.planning.plan import ALL_METHODS
 from layerwise.planning.sources import PACKAGE_DIR

@@ -5,18 +5,16 @@ with all its methods would take seconds. A test holds it against Hydra's own com
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
-from yaml import YAMLError
 
+from layerwise.planning.choices import as_it_stands, check_option, load, options
 from layerwise.planning.method_files import load_method, method_files
 from layerwise.planning.overrides import Change, Overrides, parsed, read, refuse_resolvers, spelled
-from layerwise.planning.places import CONFIG_DIR, need_config
 from layerwise.settings.run import RunSettings, run_settings
 from layerwise.settings.validation import ConfigError, nearest
 
@@ -25,85 +23,22 @@ GROUPS = ("task", "method", "experiment", "scale")
 PATH_KEYS = ("instances", "out", "methods_from")
 
 
-def options(group: str, methods_from: Sequence[str] = ()) -> list[str]:
-    """The options of a group: the names of its files, those of the user's folders included."""
-    if group == "method":
-        return sorted(method_files(methods_from))
-    need_config()
-    return sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
-
-
-def check_option(group: str, name: str, methods_from: Sequence[str] = ()) -> None:
-    """Refuse an unknown option of a group, naming the nearest. Raises ConfigError."""
-    allowed = options(group, methods_from)
-    if name not in allowed:
-        raise ConfigError(
-            f"{group} = {name!r} is unknown{nearest(name, allowed)} (allowed are {', '.join(allowed)})"
-        )
-
-
 def compose_experiment(name: str, scale: str, overrides: Overrides) -> dict[str, Any]:
     """config.yaml with a task, an experiment, a scale, the methods under ``methods``, and overrides.
 
     The result is what Hydra composes of them. The experiment, the scale and the methods, those that the
     experiment or an override names, have files. Raises ConfigError with one sentence.
     """
-    chosen, experiment = _load("experiment", name)
-    base = _base(overrides.task or chosen.get("override /task"), overrides.methods_from)
-    files = _merged(base, experiment, _load("scale", scale)[1])
+    _, files = as_it_stands(name, scale, overrides.task, overrides.methods_from)
     # The other methods have no part in it, and OmegaConf takes its time.
     named = {*files["experiment"]["methods"], *overrides.named_methods}
-    files["methods"] = {name: files["methods"][name] for name in files["methods"] if name in named}
-    config = _changed(files, overrides.changes)
+    methods = {name: files["methods"][name] for name in files["methods"] if name in named}
+    config = _changed(files | {"methods": methods}, overrides.changes)
     try:
         content: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
         raise ConfigError(" ".join(str(error).split())) from None
     return content
-
-
-def _merged(*parts: dict[str, Any]) -> dict[str, Any]:
-    """The parts, later over earlier; dictionaries are merged, anything else is replaced."""
-    merged: dict[str, Any] = {}
-    for part in parts:
-        for key, value in part.items():
-            below = merged.get(key)
-            if isinstance(below, dict) and isinstance(value, dict):
-                value = _merged(below, value)
-            merged[key] = value
-    return merged
-
-
-@cache
-def _load(group: str, name: str) -> tuple[dict[str, str], dict[str, Any]]:
-    """What a file's defaults list chooses of other groups, and its settings, over those of the files
-    of its own group in that list."""
-    path = CONFIG_DIR / group / f"{name}.yaml"
-    try:
-        own: Any = OmegaConf.to_container(OmegaConf.load(path))
-    except YAMLError as error:
-        raise ConfigError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from None
-    chosen: dict[str, str] = {}
-    parts = []
-    for entry in own.pop("defaults", ["_self_"]):
-        if isinstance(entry, dict):
-            chosen |= entry
-        else:
-            inherited, content = ({}, own) if entry == "_self_" else _load(group, entry)
-            chosen = inherited | chosen
-            parts.append(content)
-    return chosen, _merged(*parts)
-
-
-@cache
-def _base(task: str | None, methods_from: tuple[str, ...]) -> dict[str, Any]:
-    """config.yaml with a task, None for the one that it chooses, and all methods in the place of one."""
-    chosen, config = _load("", "config")
-    task = task or chosen["task"]
-    check_option("task", task)
-    methods = {name: load_method(path) for name, path in method_files(methods_from).items()}
-    settings = {key: value for key, value in config.items() if key != "hydra"}
-    return settings | {"task": _load("task", task)[1], "methods": methods}
 
 
 def _changed(files: dict[str, Any], changes: Iterable[Change]) -> DictConfig:
@@ -135,7 +70,7 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
     with one sentence."""
     refuse_resolvers(overrides)
     folders = _methods_from(overrides)
-    chosen, settings = _load("", "config")
+    chosen, settings = load("", "config")
     chosen = dict(chosen)
     changes, removed = [], []
     for override in (parsed(text, may_delete=True) for text in overrides):
@@ -149,7 +84,7 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
             adds = override.is_add() or override.is_force_add()
             changes.append(Change(key, override.value(), adds, key, text))
     parts = {
-        "task": _load("task", chosen["task"])[1],
+        "task": load("task", chosen["task"])[1],
         "method": load_method(method_files(folders)[chosen["method"]]),
     }
     files = {key: value for key, value in settings.items() if key != "hydra"} | parts
@@ -209,10 +144,10 @@ def settings_of(config: DictConfig) -> RunSettings:
 
 def paths_of(config: DictConfig) -> tuple[Path, Path | None]:
     """The table to write and the instance file to read, if any, of a single run."""
-    out = Path(str(config.out))
+    out = Path(str(config.out)).expanduser()
     if out.suffix not in (".parquet", ".csv"):
         raise ConfigError(f"out = {str(out)!r} is not allowed: allowed are .parquet and .csv files")
-    instances = None if config.instances is None else Path(str(config.instances))
+    instances = None if config.instances is None else Path(str(config.instances)).expanduser()
     if instances is not None and not _is_file(instances):
         raise ConfigError(f"instances = {str(instances)!r} is not allowed: there is no such file")
     return out, instances

@@ -4,6 +4,7 @@ Beside Hydra's keys, ``method.NAME.key`` is a method's setting and ``+method=NAM
 experiments.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,9 +100,9 @@ def _read(texts: tuple[str, ...]) -> Overrides:
     for override in map(parsed, texts):
         key, text = override.key_or_group, override.get_value_element_as_str()
         if key == "task":
-            task = text
+            task = _unquoted(override)
         elif key == "method" and override.is_add():
-            methods.append(text)
+            methods.append(_unquoted(override))
         elif key == "methods_from":
             folders = _folders(override.value())
         elif key in ELSEWHERE:
@@ -117,6 +118,12 @@ def _read(texts: tuple[str, ...]) -> Overrides:
     return Overrides(tuple(changes), task, tuple(sorted(set(methods))), folders)
 
 
+def _unquoted(override: Override) -> str:
+    """The value of a group's override: a name, or what is refused as one."""
+    value = override.value()
+    return value if isinstance(value, str) else override.get_value_element_as_str()
+
+
 def methods_from_override(folders: Sequence[str | Path]) -> str:
     """The override that names folders with methods of the user's."""
     quoted = (str(folder).replace("'", "\\'") for folder in folders)
@@ -127,13 +134,13 @@ def _folders(value: Any) -> tuple[str, ...]:
     """Absolute paths of one folder or several. Raises ConfigError for what is none."""
     folders = []
     for name in value if isinstance(value, list) else [value]:
-        folder = Path(str(name)).expanduser().absolute()
+        folder = Path(os.path.normpath(Path(str(name)).expanduser().absolute()))
         if not folder.is_dir():
             raise ConfigError(
                 f"methods_from = {str(name)!r} is not allowed: there is no such folder"
             )
         folders.append(str(folder))
-    return tuple(folders)
+    return tuple(dict.fromkeys(folders))
 
 
 def parsed(text: str, may_delete: bool = False) -> Override:
@@ -141,19 +148,42 @@ def parsed(text: str, may_delete: bool = False) -> Override:
     try:
         override = _in_pieces(text) or OverridesParser.create().parse_override(text)
     except HydraException:
-        raise ConfigError(
-            f"the override {text!r} is not allowed: it is not of Hydra's form key=value"
-        ) from None
+        raise ConfigError(malformed(text)) from None
     if (override.is_delete() and not may_delete) or override.package is not None:
         raise ConfigError(
             f"the override {text!r} is not allowed: allowed are key=value, +key=value and +method=NAME"
         )
     if override.is_sweep_override():
+        typed = _quoted(text) if "/" in text or text.endswith((".parquet", ".csv")) else None
+        hint = f", and a path with a comma in quotes of its own, type {typed}" if typed else ""
         raise ConfigError(
             f"the override {text!r} is not allowed: a list of values is written in brackets, as in "
-            f"{override.key_or_group}=[1,2]"
+            f"{override.key_or_group}=[1,2]{hint}"
         )
     return override
+
+
+def malformed(text: str) -> str:
+    """The refusal of an override that Hydra cannot read, with what to type where its value needs quotes."""
+    if typed := _quoted(text):
+        return (
+            f"the override {text!r} is not allowed: its value needs quotes of its own, type {typed}"
+        )
+    return f"the override {text!r} is not allowed: it is not of Hydra's form key=value"
+
+
+def _quoted(text: str) -> str | None:
+    """An override with its value in quotes, as a shell takes it; None where that is none either."""
+    key, _, value = text.partition("=")
+    escaped = value.replace("'", "\\'")
+    quoted = f"{key}='{escaped}'"
+    if not value or any(character in value for character in '"$`!'):
+        return None
+    try:
+        OverridesParser.create().parse_override(quoted)
+    except HydraException:
+        return None
+    return f'"{quoted}"'
 
 
 def _in_pieces(text: str) -> Override | None:

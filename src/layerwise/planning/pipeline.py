@@ -12,11 +12,14 @@ from typing import Any, NamedTuple
 
 from layerwise.planning.compose import options
 from layerwise.planning.drawing import file_name, reads_of
+from layerwise.planning.identity import before_runs, label_of, of_experiments, words_of
 from layerwise.planning.jobs import Job, json_lines
-from layerwise.planning.plan import ExperimentPlan, plan, results_label
+from layerwise.planning.overrides import read
+from layerwise.planning.plan import ExperimentPlan, plan
 from layerwise.planning.request import Request
 from layerwise.planning.sources import code_of
 from layerwise.results.files import canonical, digest_of, digest_of_text, write_if_other
+from layerwise.results.folders import TOLD
 from layerwise.settings.validation import ConfigError
 
 
@@ -95,9 +98,14 @@ class Pipeline:
     def __init__(self, request: Request) -> None:
         self.plans = request.plans()
         self.label = request.label
-        asked = {"scale": request.scale, "overrides": request.settings["overrides"]}
-        self._asked = json.dumps(asked, indent=2) + "\n"
-        self.jobs = {name: _placed(planned, request) for name, planned in self.plans.items()}
+        self.overrides = _words(request, request.effects, list(self.plans))
+        self._told = {self.label: _told(request, self.overrides)}
+        self.jobs = {}
+        for name, planned in self.plans.items():
+            changed = _changed_runs(name, request)
+            words = _words(request, changed, [name])
+            self._told.setdefault(label_of(request.scale, changed), _told(request, words))
+            self.jobs[name] = _placed(planned, request, changed)
         every = [placed for jobs in self.jobs.values() for placed in jobs]
         self._jobs = {(placed.folder, placed.name): placed for placed in every}
         parts = [placed.instances for placed in every if placed.instances is not None]
@@ -135,15 +143,16 @@ class Pipeline:
         return {"jobs": jobs, "reduction": self.plans[experiment].reduction}
 
     def write_files(self) -> None:
-        """Write the files of jobs, parts and plans that are not as they should be. Raises FileError."""
+        """Write the files of jobs, parts and plans that are not as they should be, and into each folder
+        which overrides it is of. Raises FileError."""
+        for label, told in self._told.items():
+            kinds = ("results", "figures") if label == self.label else ("results",)
+            for kind in kinds if label else ():
+                write_if_other(told, Path(f"{kind}{label}", TOLD))
         for placed in self._jobs.values():
             write_if_other(placed.job.text, Path(placed.file))
         for part in self._instances.values():
             write_if_other(part.text, Path(part.file))
-        if self.label:
-            # What the folders' names stand for.
-            for kind in ("results", "figures"):
-                write_if_other(self._asked, Path(f"{kind}{self.label}/settings.json"))
         for experiment in self.plans:
             plan = self._plan(experiment)
             jobs, reduction = json_lines(map(canonical, plan["jobs"])), canonical(plan["reduction"])
@@ -151,22 +160,40 @@ class Pipeline:
             write_if_other(text, Path(self.plan_file(experiment)))
 
 
-def _placed(planned: ExperimentPlan, request: Request) -> list[Placed]:
-    """An experiment's jobs, each where it lies."""
+def _changed_runs(experiment: str, request: Request) -> dict[str, Any]:
+    """What the overrides change of an experiment's runs, by keys."""
+    return before_runs(of_experiments([experiment], request.scale, read(request.overrides)))
+
+
+def _words(request: Request, found: dict[str, Any], names: list[str]) -> list[str]:
+    """Effects of a request's overrides on experiments, in one spelling."""
+    return words_of(found, read(request.overrides), names, request.scale)
+
+
+def _told(request: Request, overrides: list[str]) -> str:
+    """What a folder's name stands for, as JSON: a scale, and overrides in one spelling."""
+    return json.dumps({"scale": request.scale, "overrides": overrides}, indent=2) + "\n"
+
+
+def _placed(planned: ExperimentPlan, request: Request, changed: dict[str, Any]) -> list[Placed]:
+    """An experiment's jobs, each where it lies: in the folder of what is ``changed`` of its runs, so that
+    requests that differ in what does not concern these share them."""
     name = planned.experiment.name
-    folder = f"results{request.label}/{name}"
-    if not request.overrides:
+    folder = _folder(name, request.scale, changed)
+    if not changed:
         return _in_folder(folder, planned, request.cells_per_job, {})
     try:
         as_it_stands = plan(name, request.scale)
     except ConfigError:  # it cannot be run without overrides
         return _in_folder(folder, planned, request.cells_per_job, {})
-    standing = _in_folder(
-        f"results{results_label(request.scale, [])}/{name}", as_it_stands, request.cells_per_job, {}
-    )
+    standing = _in_folder(_folder(name, request.scale, {}), as_it_stands, request.cells_per_job, {})
     return _in_folder(
         folder, planned, request.cells_per_job, {placed.name: placed for placed in standing}
     )
+
+
+def _folder(experiment: str, scale: str, changed: dict[str, Any]) -> str:
+    return f"results{label_of(scale, changed)}/{experiment}"
 
 
 def _in_folder(

@@ -7,22 +7,25 @@ all methods.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, get_origin
+from typing import Any
 
 from layerwise.planning.compose import PATH_KEYS, check_option, compose_experiment, options
 from layerwise.planning.drawing import check_figures
 from layerwise.planning.expand import LABEL_KEYS, expand
+from layerwise.planning.identity import LIST_KEYS, one_value, plain
 from layerwise.planning.jobs import Cell, Job
 from layerwise.planning.overrides import Overrides, read
 from layerwise.results.files import canonical
 from layerwise.settings.experiment import Experiment, Scale
+from layerwise.settings.memory import ROW_BYTES, rows
 from layerwise.settings.method import filled_in
 from layerwise.settings.run import run_settings
-from layerwise.settings.tasks import TASKS
 from layerwise.settings.validation import ConfigError, nearest, validate
 
 # Cells of a job, unless Snakemake's configuration says otherwise.
 CELLS_PER_JOB = 16
+# Memory of a job's tables together, unless one cell's alone takes more.
+TABLES_BYTES = 8e9
 # The name of jobs that run all methods of an experiment.
 ALL_METHODS = "all"
 
@@ -45,9 +48,9 @@ class ExperimentPlan:
             own = [cell for cell in self.cells if cell.settings.method.name == method]
             cells.setdefault(method if self.methods_apart else ALL_METHODS, []).extend(own)
         return {
-            (name, part): Job(tuple(own[start : start + cells_per_job]))
+            (name, part): Job(tuple(some))
             for name, own in cells.items()
-            for part, start in enumerate(range(0, len(own), cells_per_job))
+            for part, some in enumerate(_parts(own, cells_per_job))
         }
 
     @property
@@ -68,13 +71,19 @@ class ExperimentPlan:
         return self.experiment.described(shared, first.settings.steps, len(first.settings.seeds))
 
 
-def results_label(scale: str, overrides: Sequence[str]) -> str:
-    """The folder of a scale's results, with its slash: none for the paper's, one of its own for each set of
-    overrides, whatever their order and spelling, so that they live side by side."""
-    if not overrides:
-        return "" if scale == "paper" else f"/{scale}"
-    text = canonical(read(overrides).canonical)
-    return f"/{scale}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+def _parts(cells: Sequence[Cell], cells_per_job: int) -> list[list[Cell]]:
+    """Cells in their order, at most ``cells_per_job`` together, and fewer where their tables, which a job
+    holds at once, would not fit."""
+    parts: list[list[Cell]] = []
+    held = 0
+    for cell in cells:
+        size = ROW_BYTES * rows(cell.settings)
+        if not parts or len(parts[-1]) == cells_per_job or held + size > TABLES_BYTES:
+            parts.append([])
+            held = 0
+        parts[-1].append(cell)
+        held += size
+    return parts
 
 
 def plan_all(
@@ -126,13 +135,10 @@ def _plan(name: str, scale: str, overrides: Overrides, everywhere: bool) -> Expe
         methods[method] = filled_in(methods[method], base["task"])
         if isinstance(lr := methods[method]["lr"], list) and f"methods.{method}.lr" not in changed:
             methods[method]["lr"] = scaled.thinned(lr, scaled.lr_points)
-    # A key that is a list in itself, such as metrics, is no axis.
-    replaced = {
-        key: value
-        for key, value in base["task"].items()
-        if f"task.{key}" in changed and key not in _list_keys(str(base["task"]["name"]))
-    }
-    problems = expand(experiment.problems, scaled, replaced)
+    set_keys = [key for key in base["task"] if f"task.{key}" in changed and key not in LIST_KEYS]
+    replaced = {key: one_value(key, base["task"][key]) for key in set_keys}
+    base["task"] |= replaced
+    problems = [plain(problem) for problem in expand(experiment.problems, scaled, replaced)]
     cells: dict[str, list[Cell]] = {}
     left_out: dict[str, str] = {}
     for method in experiment.methods:
@@ -158,12 +164,6 @@ def _plan(name: str, scale: str, overrides: Overrides, everywhere: bool) -> Expe
         scaled.jobs_of == "method",
         left_out,
     )
-
-
-def _list_keys(task: str) -> set[str]:
-    """The keys of a task whose values are lists; none of an unknown one, refused with the runs."""
-    fields = TASKS[task].model_fields if task in TASKS else {}
-    return {key for key, field in fields.items() if get_origin(field.annotation) is list}
 
 
 def _label(method: dict[str, Any]) -> str:

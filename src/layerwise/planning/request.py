@@ -1,10 +1,15 @@
 """What the pipeline is asked for: experiments, a scale, overrides, and the size of jobs. No torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from layerwise.planning.compose import options
+from layerwise.planning.identity import label_of, of_experiments
 from layerwise.planning.overrides import methods_from_override, read
-from layerwise.planning.plan import CELLS_PER_JOB, ExperimentPlan, plan_all, results_label
+from layerwise.planning.plan import CELLS_PER_JOB, ExperimentPlan, plan, plan_all
 from layerwise.settings.validation import ConfigError, nearest
 
 
@@ -18,18 +23,61 @@ class Request(NamedTuple):
 
     def plans(self) -> dict[str, ExperimentPlan]:
         """Its experiments' plans. Raises ConfigError with one sentence."""
-        return plan_all(self.experiments or None, self.scale, self.overrides)
+        return dict(_plans(self.experiments, self.scale, self.overrides))
 
     @property
     def label(self) -> str:
         """The folder of its results and figures, with its slash."""
-        return results_label(self.scale, self.overrides)
+        return label_of(self.scale, self.effects)
+
+    @property
+    def effects(self) -> dict[str, Any]:
+        """What its overrides change of its experiments, by keys; nothing where all are planned as they
+        stand."""
+        return _effects(self.experiments, self.scale, self.overrides)
 
     @property
     def settings(self) -> dict[str, Any]:
         """It as Snakemake's configuration."""
         named = {"experiments": list(self.experiments)} if self.experiments else {}
         return named | {"scale": self.scale, "overrides": read(self.overrides).canonical}
+
+
+@cache
+def _plans(
+    experiments: tuple[str, ...], scale: str, overrides: tuple[str, ...]
+) -> dict[str, ExperimentPlan]:
+    return plan_all(experiments or None, scale, overrides)
+
+
+@cache
+def _effects(
+    experiments: tuple[str, ...], scale: str, overrides: tuple[str, ...]
+) -> dict[str, Any]:
+    found = of_experiments(experiments or options("experiment"), scale, read(overrides))
+    if not found:
+        return found
+    plans = _plans(experiments, scale, overrides)
+    return {} if all(stands(one, scale) for one in plans.values()) else found
+
+
+def stands(planned: ExperimentPlan, scale: str) -> bool:
+    """Whether an experiment is planned as it stands without overrides."""
+    try:
+        as_it_stands = plan(planned.experiment.name, scale)
+    except ConfigError:  # it cannot be run without them
+        return False
+    return replace(planned, left_out={}) == as_it_stands
+
+
+def from_words(words: Sequence[str] | None, scale: str, folders: Sequence[Path] | None) -> Request:
+    """The request of a command line: words with a = are overrides, the others experiments."""
+    experiments = tuple(word for word in words or () if "=" not in word)
+    overrides = [word for word in words or () if "=" in word]
+    if folders:
+        # The pipeline works in the project's folder, whatever the one that the command is called from.
+        overrides.append(methods_from_override([folder.absolute() for folder in folders]))
+    return Request(experiments, scale, tuple(overrides))
 
 
 def requested(config: Mapping[str, Any]) -> Request:
@@ -43,8 +91,9 @@ def requested(config: Mapping[str, Any]) -> Request:
                 f"{nearest(key, known)} (allowed are {', '.join(known)})"
             )
     given = {key: value for key, value in config.items() if value is not None}
-    if isinstance(given.get("experiments"), str):
-        given["experiments"] = [given["experiments"]]
+    for key in ("experiments", "overrides"):
+        if isinstance(given.get(key), str):
+            given[key] = [given[key]]
     if (folders := given.pop("methods_from", None)) is not None:
         listed = folders if isinstance(folders, list) else [folders]
         given["overrides"] = [*given.get("overrides", []), methods_from_override(listed)]

@@ -1,13 +1,14 @@
 """Pages of the report: tables as HTML that opens offline, and what every run's record says. No torch."""
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from layerwise.results.files import read_record
+from layerwise.results.files import FileError, read_planned, read_record
+from layerwise.results.provenance import record_of
 
 STYLE = """
 body { font: 14px/1.4 sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em }
@@ -65,3 +66,20 @@ def _method(cells: list[dict[str, Any]]) -> dict[str, Any]:
         "seeds": len(cells[0]["seeds"]),
         "seconds": round(sum(cell["wall_seconds"] for cell in cells), 1),
     }
+
+
+def records_of(plans: list[Path]) -> Iterator[Path]:
+    """The record of each run of the plans, and of those of the other experiments in their folder, as far
+    as these were run: a call for one experiment keeps the others on the page."""
+    for plan in sorted(plans[0].parents[1].glob("*/plan.json")):
+        found = [record_of(Path(job["table"])) for job in read_planned(plan, None)["jobs"]]
+        yield from found if plan in plans else filter(_is_whole, found)
+
+
+def _is_whole(record: Path) -> bool:
+    """Whether a record of another call's can be read: one that cannot is no reason to fail this one."""
+    try:
+        read_record(record)
+    except (OSError, FileError):
+        return False
+    return True

@@ -43,19 +43,19 @@ def _planned(job: list[dict[str, Any]]) -> Iterator[tuple[tuple[str, str], dict[
 def _difference(found: dict[Any, dict[str, Any]], planned: dict[Any, dict[str, Any]]) -> str:
     """The first setting that is another, in words; nothing where the cells are others."""
     for key in found.keys() & planned.keys():
-        ours, theirs = _flat(planned[key]), _flat(found[key])
+        ours, theirs = flat(planned[key]), flat(found[key])
         for name in sorted(ours.keys() | theirs.keys()):
             if ours.get(name) != theirs.get(name):
                 return f" ({name} = {theirs.get(name)!r}, planned is {ours.get(name)!r})"
     return ""
 
 
-def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings by their dotted keys."""
-    flat: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, value in content.items():
         if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
+            found |= flat(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+            found[f"{prefix}{key}"] = value
+    return found

@@ -3,7 +3,7 @@
 import importlib.util
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from layerwise.settings.rule import RuleCard, check_options, rule_card
 from layerwise.settings.tasks import TASKS
@@ -33,6 +33,12 @@ class Options(Settings):
     optimizer: Annotated[str, Field(pattern=r"^\w+(\.\w+)+$")] | None = None  # an import path
 
 
+def _typed(options: dict[str, Any]) -> dict[str, Any]:
+    """The options with numbers of the types that they stand for, 1 as 1.0. Raises ConfigError."""
+    typed = validate(Options, options, "method.options").model_dump()
+    return {key: typed[key] for key in options}
+
+
 class MethodSettings(Settings):
     """An update rule, the network that it trains, and the grids of its step size and damping."""
 
@@ -47,7 +53,7 @@ class MethodSettings(Settings):
     lr: Annotated[list[Positive], BeforeValidator(_as_list), Field(min_length=1)]
     # Empty where the rule has no damping.
     damping: Annotated[list[NonNegative], BeforeValidator(_as_list)]
-    options: dict[str, Any]
+    options: Annotated[dict[str, Any], AfterValidator(_typed)]
 
     @property
     def card(self) -> RuleCard:
@@ -72,7 +78,6 @@ class MethodSettings(Settings):
             values = getattr(self, key)
             if len(set(values)) < len(values):
                 raise ValueError(f"method.{key} = {values} is not allowed: values must differ")
-        validate(Options, self.options, "method.options")
         check_options(self.rule, card, self.options)
         return self
 

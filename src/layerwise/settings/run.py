@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from layerwise.settings.memory import check_memory
 from layerwise.settings.method import MethodSettings, filled_in
 from layerwise.settings.tasks import TASKS
 from layerwise.settings.validation import (
@@ -130,6 +131,7 @@ class RunSettings(Settings):
         self._metrics_are_there()
         self._network_offers()
         self.task.check(self)
+        check_memory(self)
         return self
 
     @model_validator(mode="after")
@@ -191,7 +193,7 @@ def run_settings(values: dict[str, Any]) -> RunSettings:
         return validate(RunSettings, values)  # which says what is wrong
     method = filled_in(method, task)
     task = {key: value for key, value in task.items() if key != "grids"}
-    if task.get("name") not in TASKS:
+    if str(task.get("name")) not in TASKS:
         name = str(task.get("name"))
         raise ConfigError(
             f"task = {name!r} is unknown{nearest(name, list(TASKS))} (allowed are {', '.join(TASKS)})"

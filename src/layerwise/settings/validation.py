@@ -33,7 +33,10 @@ class Settings(BaseModel):
 
 def nearest(name: str, allowed: list[str]) -> str:
     """A hint at the nearest allowed name, or nothing."""
-    close = get_close_matches(name, allowed, n=1, cutoff=0.5)
+    # A key's last word alone is that key's, however long the rest is.
+    below = [one for one in allowed if name and one.endswith(f".{name}")]
+    close = sorted(below, key=lambda one: one.count("."))[:1]
+    close = close or get_close_matches(name, allowed, n=1, cutoff=0.5)
     return f", did you mean {close[0]!r}?" if close else ""
 
 

@@ -1,0 +1,63 @@
+"""The memory that a run takes, estimated from its settings, and the largest that is allowed. No torch.
+
+The constants are rounded up from measured jobs.
+"""
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from layerwise.settings.run import RunSettings
+
+ROW_BYTES = 600  # a row of a run's table while it is written; measured: 530
+REDUCED_BYTES = 1600  # a row of a run's table while it is reduced; measured: 1200
+MATRICES = 20  # d x d matrices of float64 for each seed; measured: 12 to 16
+# Of a method on a problem, with all its seeds; one seed in the largest dimension takes 64.
+MAX_CELL_GB = 80
+
+
+def variants(settings: "RunSettings") -> int:
+    """Step sizes times damping values."""
+    return max(len(settings.method.lr), 1) * max(len(settings.method.damping), 1)
+
+
+def runs(settings: "RunSettings") -> int:
+    """Seeds times step sizes times damping values."""
+    return len(settings.seeds) * variants(settings)
+
+
+def records(settings: "RunSettings") -> int:
+    """Recorded steps, at most; "log" records steps 5 % apart."""
+    if settings.record_every == "log":
+        return 2 + int(math.log(max(settings.steps, 1)) / math.log(1.05))
+    return 2 + settings.steps // int(settings.record_every)
+
+
+def rows(settings: "RunSettings") -> int:
+    """Of a run's table."""
+    return runs(settings) * records(settings)
+
+
+def matrix_bytes(settings: "RunSettings") -> int:
+    """A d x d matrix of float64 for each seed."""
+    return len(settings.seeds) * settings.task.dimension**2 * 8
+
+
+def check_memory(settings: "RunSettings") -> None:
+    """Raise ValueError, with the largest number of seeds that fits, where a method on a problem takes too
+    much to be trained or reduced."""
+    seeds = len(settings.seeds)
+    trained = MATRICES * matrix_bytes(settings) + ROW_BYTES * rows(settings)
+    needed = max(trained, REDUCED_BYTES * rows(settings)) / 1e9
+    if needed <= MAX_CELL_GB:
+        return
+    largest = int(seeds * MAX_CELL_GB / needed)
+    allowed = (
+        f"at most {largest} seeds" if largest else "a larger record_every, or fewer step sizes,"
+    )
+    raise ValueError(
+        f"seeds = {seeds} seeds is not allowed: a method on a problem would take about {needed:.0f} GB of "
+        f"memory, and {MAX_CELL_GB} GB are allowed, which is {allowed} in dimension "
+        f"{settings.task.dimension} with {variants(settings)} step sizes and dampings and "
+        f"{records(settings)} recorded steps"
+    )
