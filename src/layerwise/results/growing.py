@@ -28,7 +28,11 @@ class Growing:
     def append(self, rows: pd.DataFrame) -> None:
         """Add rows at the end."""
         table = pa.Table.from_pandas(rows, preserve_index=False)
-        with pa.ipc.new_file(str(self._path(len(self._schemas))), table.schema) as writer:
+        with (
+            atomic_path(self._path(len(self._schemas))) as temporary,
+            temporary.open("wb") as file,
+            pa.ipc.new_file(file, table.schema) as writer,
+        ):
             writer.write_table(table)
         self._schemas.append(table.schema)
 
@@ -42,7 +46,10 @@ class Growing:
                         temporary, index=False, mode="a" if place else "w", header=not place
                     )
                 return
-            with pq.ParquetWriter(temporary, marked(self._schema())) as writer:
+            with (
+                temporary.open("wb") as file,
+                pq.ParquetWriter(file, marked(self._schema())) as writer,
+            ):
                 for rows in self._groups():
                     writer.write_table(rows)
             seal(temporary)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from layerwise.results.files import FileError, file_digest, made_anew, read_planned, read_record
+from layerwise.results.tables import read_table
 
 
 def record_of(table: Path) -> Path:
@@ -28,6 +29,7 @@ def check_run(table: Path, job: Path, digest: str) -> None:
             f"{table} is of other settings than planned{_difference(found, planned)}: {made_anew(table)}"
         )
     if record.get("table") != file_digest(table):
+        read_table(table)  # says so where it is damaged
         raise FileError(f"{table} is not the table that its record is of: {made_anew(table)}")
 
 

@@ -22,7 +22,9 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
     with atomic_path(path) as temporary:
         if path.suffix == ".parquet":
             table = pa.Table.from_pandas(frame, preserve_index=False)
-            pq.write_table(table.replace_schema_metadata(marked(table.schema).metadata), temporary)
+            # By Python's own file, whose errors say what the system says.
+            with temporary.open("wb") as file:
+                pq.write_table(table.replace_schema_metadata(marked(table.schema).metadata), file)
             seal(temporary)
         else:
             frame.to_csv(temporary, index=False)
