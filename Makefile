@@ -20,13 +20,14 @@ ifneq ($(shell mkdir -p "$${XDG_CACHE_HOME:-$$HOME/.cache}/snakemake" 2>/dev/nul
 export XDG_CACHE_HOME := $(CURDIR)/.snakemake/cache
 endif
 
-.PHONY: help reproduce quick gallery test test-slow test-browser browser test-slurm lint bench clean
+.PHONY: help reproduce quick gallery test test-fast test-slow test-browser browser test-slurm lint bench clean
 
 help:
 	@echo "make reproduce   every table and figure at full scale, the claims, the page of results, report.html"
 	@echo "make quick       the same at a small scale, in minutes"
 	@echo "make gallery     reproduce, and copy the pictures that the README shows"
 	@echo "make test        the tests, without the slow ones"
+	@echo "make test-fast   of these, mathematics and rules alone: no process is started"
 	@echo "make test-slow   the slow tests"
 	@echo "make test-browser  the page of results in Chromium; make browser installs it (root on Debian)"
 	@echo "make test-slurm  the pipeline on a Slurm of one node, against the same without (root on Debian)"
@@ -59,6 +60,10 @@ gallery: reproduce
 
 test: .venv/dev.stamp
 	$(BIN)/python -m pytest -m "not slow and not browser" -n $(CORES) --dist loadfile $(PYTEST_ARGS)
+
+# Mathematics and rules, without starting a process.
+test-fast: .venv/dev.stamp
+	$(BIN)/python -m pytest -m "not slow and not browser and not processes" -n $(CORES) --dist loadfile $(PYTEST_ARGS)
 
 test-slow: .venv/dev.stamp
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)

@@ -1,11 +1,13 @@
 """Small problems that the tests share."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from functools import cache
 from typing import NamedTuple
 
 import pandas as pd
 import torch
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from layerwise.data.instances import draw
@@ -84,15 +86,35 @@ def quick_plan(experiment: str, *overrides: str) -> ExperimentPlan:
 
 
 @cache
+def _of_groups(words: tuple[str, ...]) -> DictConfig:
+    return compose_config(words)
+
+
+def composed(*words: str) -> RunSettings:
+    """The validated settings that ``compose_config`` makes of overrides key=value and +key=value. Hydra
+    composes the task and the method once; the other words are put in without it, twenty times faster.
+    """
+    groups = [word for word in words if word.split("=")[0] in ("task", "method")]
+    if any(word.startswith("~") for word in words):
+        return settings_of(compose_config(words))
+    config = deepcopy(_of_groups(tuple(groups)))
+    for word in words:
+        key, _, text = word.removeprefix("+").partition("=")
+        if word not in groups:
+            value = OmegaConf.from_dotlist([f"x={text}"])["x"]
+            OmegaConf.update(config, key, value, merge=True, force_add=word.startswith("+"))
+    return settings_of(config)
+
+
+@cache
 def small_settings(method: str, *overrides: str) -> RunSettings:
     """The validated settings of a small run."""
-    return settings_of(compose_config([f"method={method}", *SMALL, *overrides]))
+    return composed(f"method={method}", *SMALL, *overrides)
 
 
 def settings_of_run(method: str, values: dict[str, object]) -> RunSettings:
     """The validated settings of a run with the given values."""
-    overrides = [f"{key}={value}" for key, value in values.items()]
-    return settings_of(compose_config([f"method={method}", *overrides]))
+    return composed(f"method={method}", *(f"{key}={value}" for key, value in values.items()))
 
 
 def run(method: str, *overrides: str) -> pd.DataFrame:

@@ -6,12 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import single_index_task
+from helpers import composed, single_index_task
 from layerwise.data.covariance import SPECTRA
 from layerwise.metrics.single_index import METRICS, SEQUENCES
 from layerwise.networks.activations import ACTIVATIONS
 from layerwise.networks.single_index import INPUTS
-from layerwise.planning.compose import compose_config, settings_of
 from layerwise.settings.tasks.single_index import SingleIndexTask
 from layerwise.settings.validation import ConfigError
 from layerwise.tasks.single_index import run
@@ -25,7 +24,7 @@ ALIGNMENTS = ["alignment_direction", "alignment", "alignment_theory"]
 def table(*overrides: str, metrics: list[str] = ONE_STEP) -> pd.DataFrame:
     """The rows after one step, in the preactivations' unit."""
     words = ["task.lr_unit=preactivations", f"task.metrics=[{','.join(metrics)}]", *overrides]
-    settings = settings_of(compose_config([*SMALL, *words]))
+    settings = composed(*SMALL, *words)
     (runs,) = run([settings], None, lambda step: None)
     return runs[runs["step"] == 1].reset_index(drop=True)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers import composed
 from layerwise.planning.compose import compose_config, settings_of
 from layerwise.settings.tasks.single_index import SingleIndexTask
 from layerwise.settings.validation import ConfigError
@@ -25,7 +26,7 @@ METRICS = ["train_loss", "alignment", "validation_error", "test_error", "network
 
 
 def table(*overrides: str) -> pd.DataFrame:
-    (runs,) = run([settings_of(compose_config([*SMALL, *overrides]))], None, lambda step: None)
+    (runs,) = run([composed(*SMALL, *overrides)], None, lambda step: None)
     return runs
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from helpers import assert_close, population, random
+from helpers import assert_close, composed, population, random
 from layerwise import optim
 from layerwise.data.moments import Moments
 from layerwise.data.single_index import Batch, draw_instance
@@ -19,7 +19,6 @@ from layerwise.networks.activations import ACTIVATIONS
 from layerwise.networks.base import Layers, Network, NotOfferedError
 from layerwise.networks.linear import NETWORKS
 from layerwise.networks.single_index import SingleIndexNetwork
-from layerwise.planning.compose import compose_config, settings_of
 from layerwise.settings.method import MethodSettings
 from layerwise.settings.rule import rule_card
 from layerwise.settings.tasks import TASKS
@@ -105,13 +104,10 @@ def linear_family(name: str) -> Family:
 
 
 def single_index_family(name: str, layers: str) -> Family:
-    settings = settings_of(
-        compose_config(
-            ["task=single_index", "task.d=5", "task.width=6", "task.activation=tanh",
-             "task.kappa_x=10", f"task.layers={layers}", "task.readout_scale=1.0"]
-        )
-    )  # fmt: skip
-    task = settings.task
+    task = composed(
+        "task=single_index", "task.d=5", "task.width=6", "task.activation=tanh",
+        "task.kappa_x=10", f"task.layers={layers}", "task.readout_scale=1.0",
+    ).task  # fmt: skip
     instances = [draw_instance(task, seed) for seed in SEEDS]
     network = SingleIndexNetwork(name, task, instances)
     readout = torch.stack([one.readout for one in instances])[:, None, None]
@@ -380,12 +376,10 @@ def test_a_pair_without_the_need_is_refused(rule, name):
     task = {"linear": "linear_representation"}.get(task, task)
     options = {k: "null" if v is None else str(v).lower() for k, v in RULES[rule][0].items()}
     with pytest.raises(ConfigError, match="tested needs .* which this network has not"):
-        settings_of(
-            compose_config(
-                [f"task={task}", "method=sgd", "method.name=tested", f"method.network={network}",
-                 f"method.rule={settings(rule).rule}", f"method.damping={list(RULES[rule][1])}",
-                 *(f"+method.options.{key}={value}" for key, value in options.items())]
-            )
+        composed(
+            f"task={task}", "method=sgd", "method.name=tested", f"method.network={network}",
+            f"method.rule={settings(rule).rule}", f"method.damping={list(RULES[rule][1])}",
+            *(f"+method.options.{key}={value}" for key, value in options.items()),
         )  # fmt: skip
 
 

@@ -6,7 +6,13 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from layerwise.planning.compose import compose_config, compose_experiment, options
+from helpers import composed
+from layerwise.planning.compose import (
+    compose_config,
+    compose_experiment,
+    options,
+    settings_of,
+)
 from layerwise.planning.identity import results_label
 from layerwise.planning.overrides import read
 from layerwise.planning.places import CONFIG_DIR
@@ -121,6 +127,29 @@ def test_what_is_planned_is_what_hydra_composes(name, scale):
     # Which file has a rule that is not the package's, Hydra does not know.
     assert all(method.pop("rule_file") is None for method in ours["methods"].values())
     assert ours == expected
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [
+            "method=kfac",
+            "method.lr=[1e-300,0.1]",
+            "seeds=[5,2]",
+            "dtype=float32",
+            "task.kappa_x=1e12",
+        ],
+        [
+            "method=muon",
+            "+method.options.momentum=0.9",
+            "task.transfer_kappa_x=null",
+            "stop_at=0.1",
+        ],
+        ["task=single_index", "method=gauss_newton", "task.metrics=[alignment,test_error]"],
+    ],
+)
+def test_the_tests_own_composition_is_hydras(words):
+    assert composed(*words) == settings_of(compose_config(words))
 
 
 def test_a_scale_leaves_what_an_override_sets():

@@ -8,7 +8,8 @@ from functools import cache
 
 import pytest
 
-from layerwise.planning.compose import compose_config, options, settings_of
+from helpers import composed
+from layerwise.planning.compose import options
 from layerwise.settings.method import MethodSettings
 from layerwise.settings.rule import rule_card
 from layerwise.settings.run import RunSettings, run_settings
@@ -77,9 +78,9 @@ def measured(settings: RunSettings):
 def base(task: str, method: str = "sgd", *changes: str) -> RunSettings:
     metrics = f"task.metrics=[{','.join(TASKS[task].measures)}]"
     own = [f"method={method}", *BASES[task], metrics, *changes]
-    if rule_card(settings_of(compose_config([f"method={method}"])).method.rule).takes_damping:
+    if rule_card(composed(f"method={method}").method.rule).takes_damping:
         own.append("method.damping=[0.5,1.0]")
-    return settings_of(compose_config(own))
+    return composed(*own)
 
 
 def changed(settings: RunSettings, changes: dict) -> RunSettings:
@@ -185,8 +186,6 @@ def test_no_setting_is_left_out():
         f"method.{key}" for key in walked
     }
     for method in options("method"):
-        settings = settings_of(
-            compose_config([f"method={method}", "task.rank=2", "task.d_x=20"])
-        ).method
+        settings = composed(f"method={method}", "task.rank=2", "task.d_x=20").method
         for option in {*settings.options, *settings.card.options}:
             assert option in OPTIONS or f"method.options.{option}" in EXEMPT, option

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import METRICS, SMALL
+from helpers import METRICS, SMALL, composed
 from layerwise.planning.compose import compose_config, options, settings_of
 from layerwise.settings.run import RunSettings
 from layerwise.settings.validation import ConfigError
@@ -30,7 +30,7 @@ EXTREMES = {
 
 def settings(method: str, *overrides: str) -> RunSettings:
     words = [f"method={method}", *SMALL, "steps=4", "seeds=1", "record_every=2", *overrides]
-    return settings_of(compose_config(words))
+    return composed(*words)
 
 
 def check(table: pd.DataFrame, metrics: list[str]) -> None:
@@ -105,7 +105,7 @@ def single_table(method: str, *overrides: str) -> pd.DataFrame:
     words = [f"method={method}", *SINGLE, *overrides]
     if "gauss_newton" in card(method).needs:
         words.append("method.damping=[0.001]")
-    (table,) = single_index.run([settings_of(compose_config(words))], None, lambda step: None)
+    (table,) = single_index.run([composed(*words)], None, lambda step: None)
     return table
 
 
