@@ -61,7 +61,7 @@ def test_paired_ratios_and_differences():
     # Pairing removes what a seed's data do to both.
     wild = np.exp(np.random.default_rng(0).standard_normal(50) * 3)
     estimate = over_seeds(lambda _: pd.DataFrame({"a": 2 * wild, "b": wild}), pairs.ratio("a", "b"))
-    assert estimate({}) == (pytest.approx(2), pytest.approx(2), pytest.approx(2), 50)
+    assert estimate({})[:4] == (pytest.approx(2), pytest.approx(2), pytest.approx(2), 50)
 
 
 def test_ratios_of_runs_that_never_arrive():

@@ -45,7 +45,7 @@ def test_columns_and_rows(method):
         *("noise", "readout_scale", "layers", "samples", "lr_unit"),
         *("n_choice", "n_validation", "n_test"),
         *METRICS,
-        *("status", "diverged_at"),
+        *("status", "diverged_at", "failure"),
     ]
     keys = ["damping", "lr", "seed", "step"]
     assert runs[keys].drop_duplicates().sort_values(keys).index.tolist() == list(range(len(runs)))

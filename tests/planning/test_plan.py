@@ -94,6 +94,10 @@ def by_hydra(overrides):
         return compose("config", overrides)
 
 
+# Which files have a rule, or an optimizer, that is not the package's, Hydra does not know.
+FILES = ("rule_file", "optimizer_file")
+
+
 @pytest.mark.parametrize("task", options("task"))
 @pytest.mark.parametrize("method", options("method"))
 def test_a_run_is_what_hydra_composes(task, method):
@@ -104,7 +108,7 @@ def test_a_run_is_what_hydra_composes(task, method):
         "task.kappa_x=${seeds}", "out='a b.csv'", "record_every=log", "dtype=float32",
     ]  # fmt: skip
     ours = OmegaConf.to_container(compose_config(words), resolve=True)
-    assert ours["method"].pop("rule_file") is None
+    assert [ours["method"].pop(key) for key in FILES] == [None, None]
     assert ours == OmegaConf.to_container(by_hydra(words), resolve=True)
 
 
@@ -124,8 +128,8 @@ def test_what_is_planned_is_what_hydra_composes(name, scale):
     expected = OmegaConf.to_container(hydras, resolve=True)
     assert {"sgd", *expected["experiment"]["methods"]} == set(ours["methods"])
     expected["methods"] = {method: expected["methods"][method] for method in ours["methods"]}
-    # Which file has a rule that is not the package's, Hydra does not know.
-    assert all(method.pop("rule_file") is None for method in ours["methods"].values())
+    for method in ours["methods"].values():
+        assert [method.pop(key) for key in FILES] == [None, None]
     assert ours == expected
 
 

@@ -63,6 +63,7 @@ def test_a_change_in_it_is_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
+@pytest.mark.processes
 def test_memory_does_not_grow_with_the_number_of_tables(tmp_path: Path) -> None:
     """Of ten times as many it takes at most a tenth more, beside Python's own."""
     shape = {"problem": ["p", "q"], "lr": np.arange(10.0), "seed": range(16), "step": range(60)}

@@ -61,6 +61,8 @@ EXEMPT = {
     "optimizer_packages": "a list of what is allowed, which changes nothing that is allowed",
     "method.name": "what tables and figures call the method",
     "task.name": "another task is another table",
+    "method.rule_file": "where the rule's class is, which the rule names",
+    "method.optimizer_file": "where the optimizer's class is, which its option names",
     "method.options.precondition_outputs": "true where the network offers it, else refused: below",
 }
 

@@ -18,6 +18,8 @@ from layerwise.settings.validation import ConfigError
 # Steps in which an optimiser must have moved every layer. Some count the first ones down, or look only at
 # every tenth gradient.
 TRIED_STEPS = 12
+# At a step size at which weights of order one move: the grid's own may be as small as they like.
+TRIED_LR = 0.1
 # What ends a job whatever the optimiser: the machine is at fault, and not the run.
 OF_THE_MACHINE = (MemoryError, torch.OutOfMemoryError)
 
@@ -103,12 +105,12 @@ class TorchOptimizer(OfGradients):
         )
         before = _randomness()
         try:
-            for lr in dict.fromkeys(self._lrs[1:]):
+            for lr in dict.fromkeys(self._lrs):
                 self._run(start, lr)
-            run = self._run(start, self._lrs[0])
+            run = self._run(start, TRIED_LR)
         except Exception as error:  # whatever another package raises
             raise ConfigError(f"{refused} answers {_said(error)!r}") from None
-        check_taken(self._path, run.optimizer, self._lrs[0], self._settings)
+        check_taken(self._path, run.optimizer, TRIED_LR, self._settings)
         weights = start
         for t in range(TRIED_STEPS):
             tried = _stepped(_at_training(run, weights), tuple(map(_wave(t), start)))
@@ -119,7 +121,7 @@ class TorchOptimizer(OfGradients):
                 return  # at such a step size; the run will be told to have diverged
         if any(torch.equal(*pair) for pair in zip(weights, start, strict=True)):
             raise ConfigError(
-                f"{refused} does not move the weights in {TRIED_STEPS} steps at lr = {self._lrs[0]:g}"
+                f"{refused} does not move the weights in {TRIED_STEPS} steps at lr = {TRIED_LR:g}"
             )
         if _randomness() != before:
             raise ConfigError(f"{refused} draws random numbers, so that no run could be repeated")
