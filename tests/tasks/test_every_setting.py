@@ -59,6 +59,7 @@ OPTIONS = {
 EXEMPT = {
     "device": "no second device is at hand; the whole run is on the one that is named",
     "optimizer_packages": "a list of what is allowed, which changes nothing that is allowed",
+    "rule_packages": "likewise",
     "method.name": "what tables and figures call the method",
     "task.name": "another task is another table",
     "method.rule_file": "where the rule's class is, which the rule names",
