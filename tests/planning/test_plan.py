@@ -141,7 +141,7 @@ def test_what_is_planned_is_what_hydra_composes(name, scale):
             "method.lr=[1e-300,0.1]",
             "seeds=[5,2]",
             "dtype=float32",
-            "task.kappa_x=1e12",
+            "task.kappa_x=1e6",
         ],
         [
             "method=muon",
