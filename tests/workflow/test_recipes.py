@@ -88,5 +88,5 @@ def test_a_problem_an_experiment_a_figure_and_a_claim_of_ones_own(tmp_path: Path
     drawn = reader.drawn("decay")
     assert set(drawn["spectrum"]) == {"log", "linear_decay"}
     assert "spectrum = linear_decay" in reader.said and "link = sine" in reader.said
-    (claims,) = reader.folder.glob("figures/quick-*/claims.md")
+    (claims,) = reader.folder.glob("figures/quick-*/claims-decay.md")
     assert "R9 decay" in claims.read_text()
