@@ -14,7 +14,7 @@ from optim_problems import batch, deep_net, parameters_of, take_step
 from optim_worker import STEPS, WORKERS
 
 pytestmark = pytest.mark.processes
-WORKER = Path(__file__).with_name("optim_worker.py")
+WORKER = Path(__file__).parents[1] / "optim_worker.py"
 
 
 @pytest.fixture(scope="module")
