@@ -60,7 +60,7 @@ def test_small_run_leaves_every_result(finished: Checkout) -> None:
     figures = only(finished.folder, "figures/quick-*")
     assert {path.name for path in figures.iterdir()} == {
         "runs.html",
-        "page.html",
+        "page-contraction.html",
         "settings.json",
         "claims-contraction.md",
         "claims-contraction.html",
