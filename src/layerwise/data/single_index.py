@@ -63,10 +63,6 @@ class Instance(NamedTuple):
         """rows Sigma_x^power, shape (..., d)."""
         return self.from_eigenbasis(self.to_eigenbasis(rows) * self.eigenvalues**power)
 
-    def power(self, rows: Tensor) -> Tensor:
-        """E|rows x|^2 = tr(rows Sigma_x rows^T)."""
-        return (self.to_eigenbasis(rows).square() * self.eigenvalues).sum()
-
 
 def draw_instance(
     task: SingleIndexTask,
