@@ -65,8 +65,8 @@ def _small_svd(head: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def newton_step(
     features: Tensor, head: Tensor, gradients: Layers, xx: Tensor, yx: Tensor, damping: Tensor
 ) -> Layers:
-    """(dG, dF) as in :func:`gauss_newton_step`, for any damping (V, 1, 1); NaN where the sum is singular, or
-    its features' block up to rounding: undamped on fewer samples than dimensions, all singular."""
+    """(dG, dF) as in :func:`gauss_newton_step`, for any damping (V, 1, 1); NaN where the sum is singular,
+    or its features' block up to rounding: undamped on fewer samples than dimensions, all singular."""
     eigenvalues, q = torch.linalg.eigh(xx)
     squares, v = torch.linalg.eigh(head.mT @ head)
     spread = eigenvalues[:, None, None, :]  # l, (S, 1, 1, d)
@@ -93,7 +93,7 @@ def newton_step(
 
 
 def _eliminated(g: Tensor, f: Tensor, e: Tensor, spread: Tensor, inverse: Tensor) -> Tensor:
-    """The undamped matrix over the entries (m, b) of dF V once V^T dG Q is eliminated, (S, V, k d_y, k d_y):
+    """The undamped matrix over the entries (m, b) of dF V without V^T dG Q, (S, V, k d_y, k d_y):
 
     (m = n) (G Sigma G^T)_bc - sum_a F_ma F_na A^a_bc - F_mc B^c_bn - F_nb B^b_cm - (b = c) D^b_mn
 

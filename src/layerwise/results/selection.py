@@ -35,27 +35,40 @@ def summarise(runs: pd.DataFrame, target: float | None) -> pd.DataFrame:
 
 
 def _per_run(
-    runs: pd.DataFrame, metric: str, function: Callable[[np.ndarray, np.ndarray], float]
+    runs: pd.DataFrame, metric: str, function: Callable[[np.ndarray, np.ndarray], np.ndarray]
 ) -> pd.Series:
-    """function(steps, values) of each run."""
-    groups = runs.groupby(["problem", *VARIANT, "seed"], sort=False)[["step", metric]]
-    return groups.apply(lambda run: function(run["step"].to_numpy(), run[metric].to_numpy()))
+    """function(steps, values) of each run. It takes all runs of as many recorded steps, (runs, steps)."""
+    groups = runs.groupby(["problem", *VARIANT, "seed"], sort=False)
+    sizes, number = groups.size(), groups.ngroup().to_numpy()
+    order = np.argsort(number, kind="stable")  # a run's rows together, in their order
+    steps, values = (runs[name].to_numpy()[order] for name in ("step", metric))
+    found = pd.Series(np.nan, index=sizes.index)
+    of_row = sizes.to_numpy()[number[order]]
+    for size in np.unique(sizes):
+        rows = of_row == size
+        by_run = [column[rows].reshape(-1, size) for column in (steps, values)]
+        found[(sizes == size).to_numpy()] = function(*by_run)
+    return found
 
 
-def _mean_over_steps(steps: np.ndarray, values: np.ndarray) -> float:
+def _mean_over_steps(steps: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Time average by the trapezoidal rule, since recorded steps need not be equally spaced."""
-    return float(np.trapezoid(values, steps) / max(steps[-1] - steps[0], 1))
+    length = np.maximum(steps[:, -1] - steps[:, 0], 1)
+    return np.asarray(np.trapezoid(values, steps, axis=1) / length)
 
 
-def _contraction(steps: np.ndarray, norms: np.ndarray) -> float:
+def _contraction(steps: np.ndarray, norms: np.ndarray) -> np.ndarray:
     """Late contraction a step of |G (I - G*^T G*)|: the geometric mean over the second half of the
     steps before it falls below CONTRACTION_FLOOR of its start, where round-off would show."""
-    valid = np.flatnonzero(norms > CONTRACTION_FLOOR * norms[0])
-    if len(valid) < 2:
-        return np.nan
-    last = valid[-1]
-    first = np.searchsorted(steps, steps[last] // 2, side="right") - 1
-    return float((norms[last] / norms[first]) ** (1 / (steps[last] - steps[first])))
+    valid = norms > CONTRACTION_FLOOR * norms[:, :1]
+    found = np.full(len(norms), np.nan)
+    (known,) = np.nonzero(valid.sum(axis=1) >= 2)
+    last = norms.shape[1] - 1 - valid[known, ::-1].argmax(axis=1)
+    half = steps[known, last] // 2
+    first = (steps[known] <= half[:, None]).sum(axis=1) - 1
+    ratio = norms[known, last] / norms[known, first]
+    found[known] = ratio ** (1 / (steps[known, last] - steps[known, first]))
+    return found
 
 
 def score_variants(summary: pd.DataFrame, select_by: str) -> pd.DataFrame:
