@@ -22,7 +22,7 @@ from layerwise.settings.method import MethodSettings
 from layerwise.settings.run import RunSettings
 from layerwise.settings.tasks.linear_representation import LinearProblem, LinearTask
 from layerwise.settings.tasks.single_index import SingleIndexTask
-from layerwise.tasks.linear_representation import simulate
+from layerwise.tasks.run import run_table
 
 SMALL = (
     "task.d_x=8",
@@ -52,6 +52,7 @@ SINGLE_INDEX = {
     "readout_scale": 1.0,
     "layers": "first",
     "samples": "fresh",
+    "damping_unit": "mean",
     "lr_unit": "natural",
     "n_choice": 15,
     "n_validation": 16,
@@ -59,9 +60,9 @@ SINGLE_INDEX = {
     "metrics": ["train_loss", "alignment", "validation_error", "test_error", "network_error"],
 }
 # What a linear run measures, and its table's columns.
-METRICS = list(LinearTask.measures)
+METRICS = [name for name in LinearTask.measures if not name.endswith("_theory")]
 RUN_COLUMNS = [
-    *("method", "rule", "network", "damping", "lr", "seed", "step"),
+    *("method", "rule", "network", "stage", "damping", "lr", "seed", "step"),
     *LinearProblem.model_fields,
     *("inputs", "batch_size", "noise", "n_transfer"),
     *METRICS,
@@ -76,6 +77,7 @@ PROBLEM = {
     "spectrum": "log",
     "basis": "rotated",
     "transfer_kappa_x": None,
+    "head_scale": 1.0,
 }
 
 
@@ -119,9 +121,7 @@ def settings_of_run(method: str, values: dict[str, object]) -> RunSettings:
 
 def run(method: str, *overrides: str) -> pd.DataFrame:
     """The table of a small run."""
-    settings = small_settings(method, *overrides)
-    (table,) = simulate([settings], [draw(settings.task, settings.seeds)])
-    return table
+    return run_table(small_settings(method, *overrides))
 
 
 def single_index_task(**changes: object) -> SingleIndexTask:

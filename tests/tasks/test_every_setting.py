@@ -3,7 +3,6 @@
 Every setting of every task and every method is here, or among EXEMPT with the reason.
 """
 
-import importlib
 from functools import cache
 
 import pytest
@@ -15,6 +14,7 @@ from layerwise.settings.rule import rule_card
 from layerwise.settings.run import RunSettings, run_settings
 from layerwise.settings.tasks import TASKS
 from layerwise.settings.validation import ConfigError
+from layerwise.tasks.run import run_table
 
 # Small runs that measure all that their task can.
 BASES = {
@@ -31,30 +31,42 @@ BASES = {
 # Another valid value of every setting of a run and of its task.
 RUN = {
     "engine": "batches", "seeds": [5, 6], "steps": 5, "stop_at": 0.999, "record_every": 1,
-    "dtype": "float32", "method": "adam", "task": None,
+    "dtype": "float32", "method": "adam", "task": None, "schedule": "cosine",
+    "tune_seeds": [8, 9], "tune_as": {"noise": 0.7}, "select_by": "mean_train_loss", "target": 0.5,
 }  # fmt: skip
+# What those need that tune: seeds, and a rule for each task.
+TUNED = {
+    "linear_representation": {"tune_seeds": [7], "select_by": "subspace_distance"},
+    "single_index": {"tune_seeds": [7], "select_by": "validation_error"},
+}
 TASK = {
     "linear_representation": {
         "d_x": 9, "d_y": 6, "rank": 2, "kappa_x": 30.0, "kappa_f": 2.0, "spectrum": "two_level",
         "basis": "axis", "transfer_kappa_x": 5.0, "inputs": "rademacher", "batch_size": 70,
-        "noise": 0.3, "n_transfer": 60, "metrics": ["train_loss"],
+        "noise": 0.3, "n_transfer": 60, "head_scale": 0.5, "metrics": ["train_loss"],
     },
     "single_index": {
         "d": 9, "width": 7, "aspect_ratio": 0.3, "kappa_x": 30.0, "spectrum": "two_level",
         "basis": "axis", "link": "relu", "activation": "tanh", "noise": 0.3, "readout_scale": 0.4,
-        "layers": "first", "samples": "fixed", "lr_unit": "preactivations", "n_choice": 25,
-        "n_validation": 25, "n_test": 40, "metrics": ["train_loss"],
+        "layers": "first", "samples": "fixed", "lr_unit": "preactivations", "damping_unit": "optimal",
+        "n_choice": 25, "n_validation": 25, "n_test": 40, "metrics": ["train_loss"],
     },
 }  # fmt: skip
 # What a change needs beside it, to be valid at all.
 BESIDE = {
     ("linear_representation", "inputs"): {"engine": "batches"},
     ("single_index", "lr_unit"): {"task.layers": "first"},
+    ("single_index", "damping_unit"): {
+        "method.rule": "kfac.KFAC",
+        "method.damping": [0.5],
+        "method.options": {"precondition_outputs": False, "lr_head": None},
+    },
 }
 # Another valid value of every option.
 OPTIONS = {
     "beta1": 0.5, "beta2": 0.9, "epsilon": 0.01, "lr_head": 0.7, "factor_decay": 0.5,
-    "weight_decay": 0.5, "optimizer": "torch.optim.RMSprop",
+    "weight_decay": 0.5, "first_layer_alone": True, "momentum": 0.5, "newton_schulz_steps": 3,
+    "bfloat16": False, "optimizer": "torch.optim.RMSprop",
 }  # fmt: skip
 EXEMPT = {
     "device": "no second device is at hand; the whole run is on the one that is named",
@@ -70,8 +82,7 @@ EXEMPT = {
 
 def measured(settings: RunSettings):
     """The measured columns of a run's table, and its recorded steps and seeds."""
-    task = importlib.import_module(f"layerwise.tasks.{settings.task.name}")
-    (table,) = task.run([settings], None, lambda step: None)
+    table = run_table(settings)
     return table.drop(
         columns=[*settings.task.model_dump(), "method", "rule", "network"], errors="ignore"
     )
@@ -119,7 +130,8 @@ def test_every_setting_of_a_run(task, key):
     value = RUN[key]
     if key == "engine" and settings.engine == value:
         value = "moments"
-    assert_used_or_refused(settings, key, value)
+    tuned = TUNED[task] if key in ("tune_seeds", "tune_as", "select_by", "target") else {}
+    assert_used_or_refused(settings, key, value, tuned)
 
 
 @pytest.mark.parametrize(("task", "key"), [(task, key) for task in TASK for key in TASK[task]])
@@ -143,6 +155,7 @@ def test_every_setting_of_a_method(task, method):
     if card.takes_damping:
         changes.append(("damping", [0.3, 2.0]))
     networks = TASKS[task].networks
+    assert_used_or_refused(settings, "method.fixed_lr", settings.method.lr, TUNED[task])
     changes += [("network", name) for name in networks if name != settings.method.network]
     for key, value in changes:
         assert_used_or_refused(settings, f"method.{key}", value)
@@ -152,8 +165,8 @@ def test_every_setting_of_a_method(task, method):
         content["method"] |= {"rule": rule, "options": {}, "damping": []}
         assert not measured(settings).equals(measured(run_settings(content)))
     for option in {*settings.method.options, *card.options}:
-        if option == "precondition_outputs":
-            value = not settings.method.options[option]
+        if option in ("precondition_outputs", "first_layer_alone"):
+            value = not settings.method.options.get(option, False)
         elif option == "optimizer":
             value = OPTIONS[option]
         else:
@@ -184,7 +197,7 @@ def test_no_setting_is_left_out():
     assert {*RunSettings.model_fields} <= listed
     for name, task in TASKS.items():
         assert {*task.model_fields} - {"name"} == {*TASK[name]}
-    walked = {"lr", "damping", "rule", "network", "options"}
+    walked = {"lr", "damping", "rule", "network", "options", "fixed_lr"}
     assert {f"method.{key}" for key in MethodSettings.model_fields} <= listed | {
         f"method.{key}" for key in walked
     }
