@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,8 +18,9 @@ from layerwise.metrics.linear import METRICS, TRANSFER_METRICS, Evaluation, Tran
 from layerwise.networks.base import Layers, View
 from layerwise.networks.linear import NETWORKS, LinearNetwork
 from layerwise.settings.run import RunSettings
-from layerwise.tasks.loop import record_steps, train
+from layerwise.tasks.loop import Trace, record_steps, training
 from layerwise.tasks.table import run_table
+from layerwise.tasks.together import Ran, Training, together
 
 # Of the batches of a step, one for each that the rule uses.
 PURPOSES = ("batches", "batches for the head")
@@ -37,40 +38,90 @@ def _instances(settings: RunSettings, path: Path | None) -> Instances:
     return draw(task, seeds) if path is None else load(path, key(task.instance(seeds)))
 
 
+def run_together(
+    groups: Sequence[Sequence[RunSettings]],
+    instances: Path | None,
+    reports: Sequence[Callable[[int], None]],
+) -> list[Ran]:
+    """Of each group what :func:`run` gives, and its own time. Groups are methods on one training problem,
+    with the same seeds: they train in step, on the same draws."""
+    drawn = [[_instances(cell, instances) for cell in cells] for cells in groups]
+    return simulate_together(groups, drawn, reports)
+
+
 def simulate(
     cells: Sequence[RunSettings],
     drawn: Sequence[Instances],
     report: Callable[[int], None] = lambda step: None,
 ) -> list[pd.DataFrame]:
     """Train once on drawn instances, and measure for each cell."""
+    return simulate_together([cells], [drawn], [report])[0].tables
+
+
+def simulate_together(
+    groups: Sequence[Sequence[RunSettings]],
+    drawn: Sequence[Sequence[Instances]],
+    reports: Sequence[Callable[[int], None]],
+) -> list[Ran]:
+    """:func:`run_together` on drawn instances."""
+    settings = groups[0][0]
+    population, start = training_parts(settings, drawn[0][0])
+    prepared = [
+        _prepared(*of, population, start) for of in zip(groups, drawn, reports, strict=True)
+    ]
+    used = max(one.training.batches for one in prepared)
+    streams = [
+        _stream(settings, population, settings.task.batch_size, purpose)
+        for purpose in PURPOSES[:used]
+    ]
+    results = together([one.training for one in prepared], streams)
+    return [
+        Ran(one.tables(trace), seconds)
+        for one, (trace, seconds) in zip(prepared, results, strict=True)
+    ]
+
+
+class Prepared(NamedTuple):
+    """A method's training, and what makes the table of each of its cells of the trace."""
+
+    training: Training
+    tables: Callable[[Trace], list[pd.DataFrame]]
+
+
+def _prepared(
+    cells: Sequence[RunSettings],
+    drawn: Sequence[Instances],
+    report: Callable[[int], None],
+    population: Population,
+    start: Layers,
+) -> Prepared:
+    """Of cells of one method, which are trained once."""
     settings, task = cells[0], cells[0].task
-    population, start = training_parts(settings, drawn[0])
     network: LinearNetwork = NETWORKS[settings.method.network](population)
     # Both layers' steps are as they stand: weights are of order one.
     steps = steps_of(settings.method.lr, settings.method.damping, [1.0, 1.0], start[0])
     rule = load_rule(settings.method, steps)
-    streams = [
-        _stream(settings, population, task.batch_size, purpose)
-        for purpose in PURPOSES[: rule.batches]
-    ]
     transfers = [_transfer(*of) for of in zip(cells, drawn, strict=True)]
-    trace = train(
+    steps_of_all = training(
         rule,
         network,
         start,
         steps.variants,
-        streams,
         record_steps(settings.steps, settings.record_every),
         _measure(network, population, transfers, task.metrics),
         report,
         reached=None if settings.stop_at is None else _reached(settings.stop_at),
     )
-    smallest = drawn[0].eigenvalues.min()
-    tables = []
-    for place, cell in enumerate(cells):
-        own = {name: trace.metrics[_column(name, place)] for name in task.metrics}
-        tables.append(run_table(cell, trace, own).assign(eigenvalue_min=smallest))
-    return tables
+
+    def tables(trace: Trace) -> list[pd.DataFrame]:
+        smallest = drawn[0].eigenvalues.min()
+        made = []
+        for place, cell in enumerate(cells):
+            own = {name: trace.metrics[_column(name, place)] for name in task.metrics}
+            made.append(run_table(cell, trace, own).assign(eigenvalue_min=smallest))
+        return made
+
+    return Prepared(Training(steps_of_all, rule.batches), tables)
 
 
 def training_parts(settings: RunSettings, drawn: Instances) -> tuple[Population, Layers]:

@@ -1,8 +1,8 @@
 """The training loop of every task: one tensor program for all seeds, step sizes and damping values."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,18 +10,10 @@ from torch import Tensor
 
 from layerwise.methods.base import Update, lost_runs
 from layerwise.networks.base import Layers, Network, View
-
-Batch = TypeVar("Batch", covariant=True)
+from layerwise.tasks.together import Stream, Training, together
 
 # A run whose weights pass this bound, or are not finite, has diverged: weights are of order one here.
 WEIGHT_BOUND = 1e6
-
-
-class Stream(Protocol[Batch]):
-    """A source of batches."""
-
-    def next(self) -> Batch:
-        """The next batch."""
 
 
 # Values (S, V), or (S, 1) for all of a seed's variants, by metric, for a view on the coming batch; the
@@ -64,14 +56,32 @@ def train(
     bounds: Sequence[Tensor | float] | None = None,
     reached: Callable[[Mapping[Any, Tensor]], Tensor] | None = None,
 ) -> Trace:
-    """Train for max(recorded) steps, and measure at each recorded step.
+    """A :func:`training` alone. ``streams`` has one stream for each batch of a step."""
+    alone = training(rule, network, weights, variants, recorded, measure, report, bounds, reached)
+    ((trace, _),) = together([Training(alone, len(streams))], streams)
+    assert isinstance(trace, Trace)
+    return trace
 
-    Weights start as (S, 1, …), shared by a seed's ``variants``. ``streams`` has one stream for each batch
-    of a step. A run whose layer passes its bound (a number or (S, 1), default WEIGHT_BOUND) is frozen at
-    its last good weights and its metrics are NaN from then on; the others never notice. ``report`` is
-    called with each recorded step. With ``reached``, which tells of measured values which runs (S, V) are
-    where they should be, training ends at the first recorded step by which one variant has been there
-    with every seed: no other can then have a smaller median first passage that is not known already.
+
+def training(
+    rule: Update,
+    network: Network[Any],
+    weights: Layers,
+    variants: int,
+    recorded: Sequence[int],
+    measure: Measure,
+    report: Callable[[int], None],
+    bounds: Sequence[Tensor | float] | None = None,
+    reached: Callable[[Mapping[Any, Tensor]], Tensor] | None = None,
+) -> Generator[None, Sequence[Any], Trace]:
+    """Train for max(recorded) steps, measure at each recorded step, and wait for every step's batches.
+
+    Weights start as (S, 1, …), shared by a seed's ``variants``. A run whose layer passes its bound (a
+    number or (S, 1), default WEIGHT_BOUND) is frozen at its last good weights and its metrics are NaN from
+    then on; the others never notice. ``report`` is called with each recorded step. With ``reached``, which
+    tells of measured values which runs (S, V) are where they should be, training ends at the first recorded
+    step by which one variant has been there with every seed: no other can then have a smaller median first
+    passage that is not known already.
     """
     shape, device = (len(weights[0]), variants), weights[0].device
     bounds = [WEIGHT_BOUND] * len(weights) if bounds is None else bounds
@@ -82,7 +92,7 @@ def train(
     rows: list[dict[Hashable, Tensor]] = []
     due, last, memory = set(recorded), max(recorded), rule.start(weights)
     for step in range(last + 1):
-        batches = [stream.next() for stream in streams]
+        batches = yield
         view = network.view(weights, batches[0])
         alive = diverged_at < 0
         if step in due:
