@@ -92,8 +92,8 @@ def test_one_that_diverges_or_raises_leaves_the_others(cells: list[Cell], tmp_pa
 def test_a_problems_moments_are_drawn_once_for_all_methods(
     cells: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As many draws as the longest method has steps; the second batch of a step, for DFW alone; and the
-    transfer task's sample for each."""
+    """In each stage as many draws as the longest method has steps; the second batch of a step is for DFW
+    alone. The transfer task's sample is drawn once, where it is measured on."""
     drawn: Counter[str] = Counter()
     start, draw = GaussianMoments.__init__, GaussianMoments.next
 
@@ -108,11 +108,11 @@ def test_a_problems_moments_are_drawn_once_for_all_methods(
     monkeypatch.setattr(GaussianMoments, "__init__", started)
     monkeypatch.setattr(GaussianMoments, "next", counted)
     run_job(job_of(cells), None, tmp_path / "all.parquet")
-    problems, steps = 2, cells[0].settings.steps + 1
+    problems, stages, steps = 2, 2, cells[0].settings.steps + 1
     assert drawn == {
-        "batches": problems * steps,
-        "batches for the head": problems * steps,
-        "transfer sample": len(cells),
+        "batches": problems * stages * steps,
+        "batches for the head": problems * stages * steps,
+        "transfer sample": problems,
     }
 
 
