@@ -1,6 +1,7 @@
 """From configuration to jobs: what is planned, in which parts, and what a job's content depends on."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -16,25 +17,54 @@ from layerwise.planning.compose import (
 from layerwise.planning.identity import results_label
 from layerwise.planning.overrides import read
 from layerwise.planning.places import CONFIG_DIR
-from layerwise.planning.plan import plan, plan_all
+from layerwise.planning.plan import ExperimentPlan, plan, plan_all
 from layerwise.settings.validation import ConfigError
 
 SMALL = ("seeds=2", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32")
 
 
+def apart(*overrides: str) -> ExperimentPlan:
+    """A plan whose jobs keep methods apart, as ``jobs_of: method`` of a scale makes them."""
+    return replace(plan("contraction", "paper", (*SMALL, *overrides)), methods_apart=True)
+
+
 def content(*overrides: str) -> dict[tuple[str, int], str]:
-    jobs = plan("contraction", "paper", (*SMALL, *overrides)).jobs(16)
-    return {name: job.content for name, job in jobs.items()}
+    return {name: job.content for name, job in apart(*overrides).jobs(16).items()}
 
 
 def test_parts_cover_every_cell_once_and_in_order():
-    planned = plan("contraction", "paper", SMALL)
+    planned = apart()
     whole, parts = planned.jobs(16), planned.jobs(4)
-    assert list(whole) == [("sgd", 0), ("kfac", 0)]
-    assert list(parts) == [("sgd", 0), ("sgd", 1), ("kfac", 0), ("kfac", 1)]
-    for method in ("sgd", "kfac"):
+    methods = planned.experiment.methods
+    assert list(whole) == [(method, 0) for method in methods]
+    assert list(parts) == [(method, part) for method in methods for part in (0, 1)]
+    for method in methods:
         assert parts[method, 0].cells + parts[method, 1].cells == whole[method, 0].cells
     assert len(parts["sgd", 0].cells) == 4
+
+
+@pytest.mark.parametrize(("size", "problems"), [(1, 1), (3, 1), (8, 2), (18, 6)])
+def test_a_job_of_all_methods_has_all_of_a_problems(size, problems):
+    """Whole problems, though they be more cells than a job would have; a method's next to each other."""
+    planned = plan("contraction", "paper", SMALL)
+    jobs = planned.jobs(size)
+    assert [name for name, _ in jobs] == ["all"] * (6 // problems)
+    for job in jobs.values():
+        pairs = [(cell.settings.method.name, cell.problem) for cell in job.cells]
+        names = list(dict.fromkeys(problem for _, problem in pairs))
+        assert len(names) == problems
+        assert pairs == [(method, name) for method in planned.experiment.methods for name in names]
+    assert sum(len(job.cells) for job in jobs.values()) == len(planned.cells)
+
+
+def test_an_added_method_runs_alone():
+    """It leaves the job of the others, of which a setting changes all."""
+    before = plan("contraction", "paper", SMALL).jobs(18)
+    added = plan("contraction", "paper", (*SMALL, "+method=adam")).jobs(18)
+    assert list(added) == [("all", 0), ("adam", 0)]
+    assert added["all", 0].content == before["all", 0].content
+    changed = plan("contraction", "paper", (*SMALL, "methods.kfac.damping=[0.5]")).jobs(18)
+    assert list(changed) == [("all", 0)] and changed["all", 0].content != before["all", 0].content
 
 
 def test_at_the_quick_scale_a_job_runs_all_methods_in_their_order():
@@ -43,7 +73,7 @@ def test_at_the_quick_scale_a_job_runs_all_methods_in_their_order():
     ((name, job),) = together.items()
     assert name == ("all", 0)
     methods = json.loads(job.content)
-    assert [one["settings"]["method"]["name"] for one in methods] == ["sgd", "kfac"]
+    assert [one["settings"]["method"]["name"] for one in methods] == ["sgd", "sgd_features", "kfac"]
     for one in methods:
         assert [problem["varied"]["kappa_x"] for problem in one["problems"]] == [1, 100]
 

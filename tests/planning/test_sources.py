@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,8 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def job(experiment: str, method: str, *overrides: str) -> Job:
     """A job, anew, so that it reads its code anew."""
-    return plan(experiment, "paper", overrides).jobs()[method, 0]
+    planned = replace(plan(experiment, "paper", overrides), methods_apart=True)
+    return planned.jobs()[method, 0]
 
 
 def codes() -> dict[str, str]:

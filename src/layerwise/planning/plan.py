@@ -43,17 +43,26 @@ class ExperimentPlan:
     labels: dict[str, str]
     methods_apart: bool
     left_out: dict[str, str]  # methods that were to be added and do not fit, with the refusal
+    added: frozenset[str]  # methods that the experiment has by overrides alone
 
     def jobs(self, cells_per_job: int = CELLS_PER_JOB) -> dict[tuple[str, int], Job]:
-        """Jobs by method, or ALL_METHODS, and part, at most ``cells_per_job`` cells."""
-        cells: dict[str, list[Cell]] = {}
-        for method in self.experiment.methods:
-            own = [cell for cell in self.cells if cell.settings.method.name == method]
-            cells.setdefault(method if self.methods_apart else ALL_METHODS, []).extend(own)
+        """Jobs by method, or ALL_METHODS, and part, at most ``cells_per_job`` cells.
+
+        A job of all methods has all of a problem's, which share what they are trained on, though they be
+        more cells. A method that overrides add runs alone, so that it leaves the others' jobs as they are.
+        """
+        methods = self.experiment.methods
+        blocks: dict[str, dict[str, list[Cell]]] = {}
+        for method in methods:
+            alone = self.methods_apart or method in self.added
+            own = blocks.setdefault(method if alone else ALL_METHODS, {})
+            for cell in self.cells:
+                if cell.settings.method.name == method:
+                    own.setdefault(cell.problem, []).append(cell)
         return {
-            (name, part): Job(tuple(some))
-            for name, own in cells.items()
-            for part, some in enumerate(_parts(own, cells_per_job))
+            (name, part): Job(_by_method(some, methods))
+            for name, own in blocks.items()
+            for part, some in enumerate(_parts(list(own.values()), cells_per_job))
         }
 
     @property
@@ -76,17 +85,23 @@ class ExperimentPlan:
         return self.experiment.described(shared, first.settings.steps, seeds, tuned_on)
 
 
-def _parts(cells: Sequence[Cell], cells_per_job: int) -> list[list[Cell]]:
-    """Cells in their order, at most ``cells_per_job`` together, and fewer where their tables, which a job
-    holds at once, would not fit."""
+def _by_method(cells: Sequence[Cell], methods: Sequence[str]) -> tuple[Cell, ...]:
+    """Those of a method next to each other."""
+    return tuple(sorted(cells, key=lambda cell: methods.index(cell.settings.method.name)))
+
+
+def _parts(blocks: Sequence[Sequence[Cell]], cells_per_job: int) -> list[list[Cell]]:
+    """Whole blocks of cells in their order, at most ``cells_per_job`` cells or one block together, and
+    fewer where their tables, which a job holds at once, would not fit."""
     parts: list[list[Cell]] = []
-    held = 0
-    for cell in cells:
-        size = ROW_BYTES * rows(cell.settings)
-        if not parts or len(parts[-1]) == cells_per_job or held + size > TABLES_BYTES:
+    held = 0.0
+    for block in blocks:
+        size = sum(ROW_BYTES * rows(cell.settings) for cell in block)
+        full = not parts or len(parts[-1]) + len(block) > cells_per_job
+        if full or held + size > TABLES_BYTES:
             parts.append([])
-            held = 0
-        parts[-1].append(cell)
+            held = 0.0
+        parts[-1].extend(block)
         held += size
     return parts
 
@@ -174,6 +189,7 @@ def _plan(name: str, scale: str, overrides: Overrides, everywhere: bool) -> Expe
         {method: labels[method] for method in present},
         scaled.jobs_of == "method",
         left_out,
+        frozenset(added),
     )
 
 

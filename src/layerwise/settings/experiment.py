@@ -106,7 +106,8 @@ class Scale(Settings):
     axis_points: Annotated[int, Field(ge=1)] | None
     lr_points: Annotated[int, Field(ge=1)] | None
     own_seeds: bool  # whether an experiment's own number of seeds counts
-    jobs_of: Literal["method", "experiment"]  # what a simulation job runs: a method, or all methods
+    # What a simulation job runs: a method, which then reruns alone, or all methods of the experiment.
+    jobs_of: Literal["method", "experiment"]
 
     def thinned(self, values: Sequence[Any], points: int | None) -> list[Any]:
         """Keep ``points`` values: the ends, and evenly between them."""

@@ -1,8 +1,8 @@
 """The training loop of every task: one tensor program for all seeds, step sizes and damping values."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,19 +11,11 @@ from torch import Tensor
 from layerwise.methods.base import Steps, Update, lost_runs
 from layerwise.networks.base import Layers, Network, View
 from layerwise.results.first_passage import HOLD
+from layerwise.tasks.together import Stream, Training, together
 from layerwise.theory.schedules import SCHEDULES
-
-Batch = TypeVar("Batch", covariant=True)
 
 # A run whose weights pass this bound, or are not finite, has diverged: weights are of order one here.
 WEIGHT_BOUND = 1e6
-
-
-class Stream(Protocol[Batch]):
-    """A source of batches."""
-
-    def next(self) -> Batch:
-        """The next batch."""
 
 
 # Values (S, V), or (S, 1) for all of a seed's variants, by metric, for a view on the coming batch; the
@@ -77,16 +69,36 @@ def train(
     reached: Callable[[Mapping[Any, Tensor]], Tensor] | None = None,
     advance: Callable[[int], None] = lambda step: None,
 ) -> Trace:
-    """Train for max(recorded) steps, and measure at each recorded step.
+    """A :func:`training` alone. ``streams`` has one stream for each batch of a step."""
+    alone = training(
+        rule, network, weights, variants, recorded, measure, report, bounds, reached, advance
+    )
+    ((trace, _),) = together([Training(alone, len(streams))], streams)
+    assert isinstance(trace, Trace)
+    return trace
 
-    Weights start as (S, 1, …), shared by a seed's ``variants``. ``streams`` has one stream for each batch
-    of a step. A run whose layer passes its bound (a number or (S, 1), default WEIGHT_BOUND) is frozen at
-    its last good weights and its metrics are NaN from then on; the others never notice. ``report`` is
-    called with each recorded step, ``advance`` before each step is taken, with its number. With
-    ``reached``, which tells of measured values which runs (S, V) are where they should be, training ends
-    at the first recorded step by which one variant has been there for HOLD recorded steps with every
-    seed: no other can then have a smaller median first passage that is not known already. It ends as
-    well where no run is left that could get there.
+
+def training(
+    rule: Update,
+    network: Network[Any],
+    weights: Layers,
+    variants: int,
+    recorded: Sequence[int],
+    measure: Measure,
+    report: Callable[[int], None],
+    bounds: Sequence[Tensor | float] | None = None,
+    reached: Callable[[Mapping[Any, Tensor]], Tensor] | None = None,
+    advance: Callable[[int], None] = lambda step: None,
+) -> Generator[None, Sequence[Any], Trace]:
+    """Train for max(recorded) steps, measure at each recorded step, and wait for every step's batches.
+
+    Weights start as (S, 1, …), shared by a seed's ``variants``. A run whose layer passes its bound (a
+    number or (S, 1), default WEIGHT_BOUND) is frozen at its last good weights and its metrics are NaN from
+    then on; the others never notice. ``report`` is called with each recorded step, ``advance`` before each
+    step is taken, with its number. With ``reached``, which tells of measured values which runs (S, V) are
+    where they should be, training ends at the first recorded step by which one variant has been there for
+    HOLD recorded steps with every seed: no other can then have a smaller median first passage that is not
+    known already. It ends as well where no run is left that could get there.
     """
     shape, device = (len(weights[0]), variants), weights[0].device
     bounds = [WEIGHT_BOUND] * len(weights) if bounds is None else bounds
@@ -98,7 +110,7 @@ def train(
     rows: list[dict[Hashable, Tensor]] = []
     due, last, memory = set(recorded), max(recorded), rule.start(weights)
     for step in range(last + 1):
-        batches = [stream.next() for stream in streams]
+        batches = yield
         view = network.view(weights, batches[0])
         alive = diverged_at < 0
         if step in due:
@@ -117,9 +129,10 @@ def train(
             views = [view, *(network.view(weights, batch) for batch in batches[1:])]
             proposed, memory = rule.step(views, memory)
             ok = _within(proposed, bounds) & alive
-            if bool((alive & ~ok).any()):  # what raises once it has diverged has not failed
-                said = {divmod(place, variants): why for place, why in lost_runs(memory).items()}
-                failures |= {run: why for run, why in said.items() if alive[run]}
+            for place, why in lost_runs(memory).items():
+                run = divmod(place, variants)
+                if alive[run]:  # what raises once it has diverged has not failed
+                    failures[run] = why
             diverged_at = torch.where(ok | ~alive, diverged_at, step + 1)
             kept = ok[..., None, None]
             weights = tuple(

@@ -1,6 +1,6 @@
 """Tuning and reporting apart: choices are tried on some seeds, and what they select is run on others."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 
 import pandas as pd
@@ -11,21 +11,20 @@ from layerwise.results.summary import summarise
 from layerwise.settings.run import RunSettings
 from layerwise.settings.selection import SELECTIONS
 
-# Takes cells that train alike to their tables.
-Run = Callable[[Sequence[RunSettings]], list[pd.DataFrame]]
+# Yields the cells of each stage, which train alike, is sent their tables, and returns those of all stages.
+Stages = Generator[list[RunSettings], list[pd.DataFrame], list[pd.DataFrame]]
 
 
-def in_stages(cells: Sequence[RunSettings], run: Run) -> list[pd.DataFrame]:
+def in_stages(cells: Sequence[RunSettings]) -> Stages:
     """The table of each cell, rows of the tuning seeds first; cells differ in what is measured alone."""
     settings = cells[0]
     if settings.tune_seeds is None:
-        return [_staged(table, REPORTING) for table in run(cells)]
-    tuning = run([_tuning(cell) for cell in cells])
+        return [_staged(table, REPORTING) for table in (yield list(cells))]
+    tuning = yield [_tuning(cell) for cell in cells]
     stages = [[_staged(table, TUNING) for table in tuning]]
     for choice in _choices(settings, tuning[0]):
-        stages.append(
-            [_staged(table, REPORTING) for table in run([choice(cell) for cell in cells])]
-        )
+        chosen = yield [choice(cell) for cell in cells]
+        stages.append([_staged(table, REPORTING) for table in chosen])
     return [pd.concat(tables, ignore_index=True) for tables in zip(*stages, strict=True)]
 
 
