@@ -34,6 +34,7 @@ class KFAC:
     beta Q_l + (1 - beta) E a a^T, divided by 1 - beta^t at step t as in Adam; 0 is the batch alone. The
     readout's Q_F is of the batch alone, and undamped as in Eq. 5 where the network says that it is
     definite; elsewhere its damping is relative to its mean diagonal entry, since z grows with G.
+    ``first_layer_only`` leaves the other layers to gradient descent at the same lr, in the same turns.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"gradients", "inputs"})
@@ -52,8 +53,10 @@ class KFAC:
         precondition_outputs: bool,
         lr_head: float | None,
         factor_decay: float = 0.0,
+        first_layer_only: bool = False,
     ) -> None:
         self._steps, self._lr_head = steps, lr_head
+        self._first_layer_only = first_layer_only
         self._precondition_outputs = precondition_outputs
         self._decay = factor_decay
 
@@ -65,6 +68,10 @@ class KFAC:
         matrices = list(memory.matrices)
         count = len(view.weights)
         for layer in range(count):
+            if layer and self._first_layer_only:
+                moved = view.weights[layer] - self._steps.lr[layer] * view.gradient(layer)
+                view = view.at((*view.weights[:layer], moved, *view.weights[layer + 1 :]))
+                continue
             lr, damping, factor = self._steps.lr[layer], self._steps.damping, view.inputs(layer)
             if layer == count - 1 and count > 1:
                 damping = _readout_damping(factor, damping)
@@ -76,9 +83,8 @@ class KFAC:
             gradient = view.natural(layer) if self._precondition_outputs else view.gradient(layer)
             rows = gradient.expand(-1, self._steps.variants, -1, -1)
             moved = torch.addcmul(view.weights[layer], lr, factor.solve(rows, damping), value=-1)
-            if layer < count - 1:
-                view = view.at((*view.weights[:layer], moved, *view.weights[layer + 1 :]))
-        return (*view.weights[:-1], moved), Averages(tuple(matrices), memory.steps + 1)
+            view = view.at((*view.weights[:layer], moved, *view.weights[layer + 1 :]))
+        return view.weights, Averages(tuple(matrices), memory.steps + 1)
 
     def _averaged(self, average: Tensor | None, matrix: Tensor) -> Tensor:
         start = torch.zeros_like(matrix) if average is None else average
