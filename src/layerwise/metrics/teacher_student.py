@@ -27,7 +27,7 @@ class Held(NamedTuple):
 class Bench:
     """The fresh samples of some seeds, drawn when they are first asked for: "validation", "test",
     "transfer" and "transfer, isotropic". Those of a transfer are n_transfer labelled ones, n_choice that
-    choose the ridge's strength, and n_test, in this order. Batch-norms take each sample's own statistics."""
+    choose the ridge's strength, and n_test. Batch-norms take each sample's own statistics."""
 
     def __init__(
         self,

@@ -25,7 +25,7 @@ from layerwise.settings.student import StudentTask
 
 @dataclass(frozen=True)
 class Kind:
-    """What a network is beside its weights. ``output_damping`` of P_l, in units of its mean diagonal."""
+    """What a network is beside its weights. ``output_damping`` of P_l is in units of its mean diagonal."""
 
     activation: Activation
     normalised: bool
@@ -57,7 +57,6 @@ class MLPView(View):
     def __init__(self, batch: Prepared, weights: Layers, kind: Kind) -> None:
         self.batch, self.weights, self._kind = batch, weights, kind
         self._back: dict[int, Tensor] = {}
-        self._jacobians: dict[int, Tensor] = {}
         self._slopes_of: dict[int, Tensor] = {}
 
     @cached_property
@@ -107,8 +106,8 @@ class MLPView(View):
         return solve_spd_left(damped, self.gradient(layer))
 
     def output_moment(self, layer: int) -> Tensor:
-        """P_l = E J^T J (S, V, m, m), J the Jacobian of f by a hidden layer's W a; at fixed
-        statistics, where that is normalised."""
+        """P_l = E J^T J (S, V, m, m), J the Jacobian of f by a hidden layer's W a; at fixed statistics,
+        where that is normalised."""
         n = self.batch.y.shape[-1]
         if layer == self._last - 1:  # without the Jacobian itself: J = W_L diag(slope)
             head = self.weights[-1][..., :-1]
@@ -176,16 +175,12 @@ class MLPView(View):
 
     def _jacobian(self, layer: int) -> Tensor:
         """J^T of all samples and outputs, (S, V, m, d_y n)."""
-        if layer not in self._jacobians:
-            above = self.weights[layer + 1][..., :-1]
-            slopes = self._slopes(layer)
-            if layer == self._last - 1:
-                rows = above.mT[..., None]  # (S, V, m, d_y, 1)
-            else:
-                outputs = self.batch.y.shape[-2]
-                rows = (above.mT @ self._jacobian(layer + 1)).unflatten(-1, (outputs, -1))
-            self._jacobians[layer] = (rows * slopes[..., None, :]).flatten(-2)
-        return self._jacobians[layer]
+        above, slopes = self.weights[layer + 1][..., :-1].mT, self._slopes(layer)
+        if layer == self._last - 1:
+            rows = above[..., None]  # (S, V, m, d_y, 1)
+        else:
+            rows = (above @ self._jacobian(layer + 1)).unflatten(-1, (-1, slopes.shape[-1]))
+        return (rows * slopes[..., None, :]).flatten(-2)
 
 
 class MLP:
