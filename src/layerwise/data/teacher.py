@@ -22,7 +22,7 @@ from layerwise.data.students import Batch, Coordinates, FixedBatches
 from layerwise.settings.tasks.teacher_student import TeacherStudentTask
 from layerwise.theory.links import named
 
-# Nodes of the quadrature for the link's variance; exact for smooth links, 1e-4 at a kink.
+# Nodes of the quadrature for the link's variance; exact for smooth links, within 0.2 % with a kink.
 NODES = 200
 
 
