@@ -50,6 +50,13 @@ def ggn(G: Tensor, F: Tensor, x: Tensor) -> Tensor:
     return J.T @ J / len(x)
 
 
+def damped(matrix: Tensor, damping: float) -> Tensor:
+    """With damping in units of the mean size of the diagonal, which is the mean eigenvalue of what is
+    positive."""
+    unit = matrix.diagonal().abs().mean()
+    return matrix + damping * unit * torch.eye(len(matrix), dtype=matrix.dtype)
+
+
 class Textbook:
     """One run of a rule: ``step`` takes weights and the step's raw batches."""
 
@@ -85,7 +92,7 @@ class Textbook:
         self.memory.append(x.T @ x / len(x))
         ages = [decay**age for age in reversed(range(len(self.memory)))]
         average = sum(w * m for w, m in zip(ages, self.memory, strict=True)) / sum(ages)
-        Q_G = average + self.damping * torch.eye(x.shape[1], dtype=x.dtype)
+        Q_G = damped(average, self.damping)
         identity = torch.eye(len(G), dtype=x.dtype)
         P_G = F.T @ F if self.options["precondition_outputs"] else identity
         G = G - self.lr * torch.linalg.inv(P_G) @ dG @ torch.linalg.inv(Q_G)
@@ -99,7 +106,7 @@ class Textbook:
         x, y = batches[0]
         dG, _ = gradients(self.forward, G, F, x, y)
         if whiten:
-            Q_G = x.T @ x / len(x) + self.damping * torch.eye(x.shape[1], dtype=x.dtype)
+            Q_G = damped(x.T @ x / len(x), self.damping)
             dG = dG @ torch.linalg.inv(Q_G)
         G = torch.linalg.qr((G - self.lr * dG).T).Q.T
         x, y = batches[1]
@@ -112,7 +119,7 @@ class Textbook:
         x, y = batches[0]
         gradient = torch.cat([g.flatten() for g in gradients(self.forward, G, F, x, y)])
         H = ggn(G, F, x)
-        step = -torch.linalg.solve(H + self.damping * torch.eye(len(H), dtype=x.dtype), gradient)
+        step = -torch.linalg.solve(damped(H, self.damping), gradient)
         dG, dF = step.split([G.numel(), F.numel()])
         return G + self.lr * dG.view_as(G), F + self.lr * dF.view_as(F)
 
@@ -126,8 +133,8 @@ class Textbook:
         w = torch.cat([G.flatten(), F.flatten()])
         H = torch.autograd.functional.hessian(loss, w)
         gradient = torch.autograd.functional.jacobian(loss, w)
-        damped = H + self.damping * torch.eye(len(w), dtype=x.dtype)
-        dG, dF = torch.linalg.solve(damped, gradient).split([G.numel(), F.numel()])
+        moved = torch.linalg.solve(damped(H, self.damping), gradient)
+        dG, dF = moved.split([G.numel(), F.numel()])
         return G - self.lr * dG.view_as(G), F - self.lr * dF.view_as(F)
 
     def SpectralDescent(self, G, F, batches):

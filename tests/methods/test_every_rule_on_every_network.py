@@ -51,8 +51,8 @@ class Family(NamedTuple):
 
     ``forward`` takes a run's layers, what reaches the first one, and the seed to the layers' inputs and
     f(x) (n, d_y); ``data`` a seed's part of a batch to what reaches the first layer and y (n, d_y).
-    ``relative`` tells whether the readout's damping is in units of Q_F's mean diagonal, and ``power`` the
-    unit of Gauss-Newton's damping of the first layer for a run.
+    ``damped`` tells whether the readout is damped as the other layers are, and ``power`` the unit of
+    Gauss-Newton's damping of the first layer for a run.
     """
 
     network: Network
@@ -60,7 +60,7 @@ class Family(NamedTuple):
     batches: list[list]
     data: Callable[[object, int], tuple[Tensor, Tensor]]
     forward: Callable[[Layers, Tensor, int], tuple[list[Tensor], Tensor]]
-    relative: bool = False
+    damped: bool = False
     power: Callable[[Layers, int], float] = lambda layers, seed: 1.0
 
 
@@ -139,7 +139,7 @@ def single_index_family(name: str, layers: str) -> Family:
     def power(own: Layers, seed: int) -> float:
         return float(head(own, seed).square().sum())
 
-    return Family(network, weights, batches, data, forward, relative=True, power=power)
+    return Family(network, weights, batches, data, forward, damped=True, power=power)
 
 
 def mlp_family(n: int = BATCH) -> Family:
@@ -234,9 +234,9 @@ class Textbook:
                 self.memory[place].append(Q)
                 ages = [decay**age for age in reversed(range(len(self.memory[place])))]
                 Q = sum(w * m for w, m in zip(ages, self.memory[place], strict=True)) / sum(ages)
-            damping = self.damping
-            if readout:
-                damping = damping * Q.trace() / len(Q) if self.family.relative else 0.0
+            damping = self.damping * Q.trace() / len(Q)
+            if readout and not self.family.damped:
+                damping = 0.0
             gradient = self.gradients(tuple(layers), batch)[place]
             if self.options["precondition_outputs"] and place < count - 1:
                 gradient = torch.linalg.solve(self._outputs(tuple(layers), x, place), gradient)
@@ -263,8 +263,9 @@ class Textbook:
         x, _ = self.family.data(batches[0], self.seed)
         direction = self.gradients(layers, batches[0])[0]
         if whiten:
-            Q = x.mT @ x / len(x) + self.damping * torch.eye(x.shape[1], dtype=x.dtype)
-            direction = direction @ Q.inverse()
+            Q = x.mT @ x / len(x)
+            damping = self.damping * Q.trace() / len(Q)
+            direction = direction @ (Q + damping * torch.eye(len(Q), dtype=x.dtype)).inverse()
         G = torch.linalg.qr((layers[0] - self.lr * direction).mT).Q.mT
         x, y = self.family.data(batches[1], self.seed)
         return G, torch.linalg.lstsq(x @ G.mT, y).solution.mT
@@ -288,8 +289,10 @@ class Textbook:
         J = J.reshape(-1, len(flat))
         units = torch.ones_like(flat)
         units[: layers[0].numel()] = self.family.power(layers, self.seed)
-        H = J.mT @ J / len(x) + self.damping * torch.diag(units)
-        step = torch.linalg.solve(H, self._flat(self.gradients(layers, batches[0])))
+        H = J.mT @ J / len(x)
+        damping = self.damping * (H.diagonal() / units).mean()
+        damped = H + damping * torch.diag(units)
+        step = torch.linalg.solve(damped, self._flat(self.gradients(layers, batches[0])))
         return self._layers(flat - self.lr * step, layers)
 
     def Newton(self, layers: Layers, batches: list) -> Layers:
@@ -297,7 +300,8 @@ class Textbook:
         H = torch.autograd.functional.hessian(
             lambda w: self.loss(self._layers(w, layers), batches[0]), flat
         )
-        damped = H + self.damping * torch.eye(len(flat), dtype=flat.dtype)
+        damping = self.damping * H.diagonal().abs().mean()
+        damped = H + damping * torch.eye(len(flat), dtype=flat.dtype)
         step = torch.linalg.solve(damped, self._flat(self.gradients(layers, batches[0])))
         return self._layers(flat - self.lr * step, layers)
 

@@ -1,6 +1,6 @@
 """The claims table: what the paper says, and statements of ours, measured. No torch.
 
-A new claim is one entry in ``paper.py`` or ``ours.py``.
+A new claim is one entry in one of the files ``study_*.py``.
 """
 
 from pathlib import Path
@@ -10,8 +10,7 @@ import pandas as pd
 
 from layerwise.claims.claim import Claim, Judgement, Results, judge
 from layerwise.claims.evidence import evidence
-from layerwise.claims.ours import OURS
-from layerwise.claims.paper import PAPER
+from layerwise.claims.study import STUDY
 from layerwise.results.files import atomic_path
 from layerwise.results.pages import page
 from layerwise.results.tables import read_table, write_table
@@ -20,7 +19,7 @@ INTERVAL = (
     "Each claim's statistic with its 95 % bootstrap interval over seeds. A claim is reproduced where the "
     "whole interval meets the bound, partly where it meets the weaker bound (in brackets)."
 )
-CLAIMS: tuple[Claim, ...] = (*PAPER, *OURS)
+CLAIMS: tuple[Claim, ...] = tuple(entry.claim for entry in STUDY)
 
 
 def table(results: Results) -> pd.DataFrame:

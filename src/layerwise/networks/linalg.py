@@ -49,7 +49,10 @@ def orthonormal_rows(matrix: Tensor) -> Tensor:
 
 def damped_descent(matrix: Tensor, gradient: Tensor, damping: Tensor) -> Tensor:
     """-(matrix + damping I)^-1 gradient for symmetric, perhaps indefinite matrices; NaN where the sum is
-    singular. matrix (V or 1, N, N), gradient (V or 1, N), damping (V, 1, 1)."""
+    singular. matrix (V or 1, N, N), gradient (V or 1, N), damping (V, 1, 1) in units of the mean size of
+    the matrix's diagonal."""
+    size = matrix.diagonal(dim1=-2, dim2=-1).abs().mean(dim=-1)[:, None, None]
+    damping = damping * size
     identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
     damped = matrix + damping * identity
     solution, failed = torch.linalg.solve_ex(damped, gradient.expand(len(damped), -1))

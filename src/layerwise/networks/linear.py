@@ -58,7 +58,14 @@ class LinearView(View):
 
     def gauss_newton(self, damping: Tensor) -> Layers:
         features, head = self.weights
-        return gauss_newton_step(features, head, self.gradients, self._moments.xx, damping)
+        # The mean eigenvalue of the Gauss-Newton matrix: its trace over the number of weights.
+        blocks = head.square().sum(dim=(-2, -1)) * self._moments.xx.diagonal(dim1=-2, dim2=-1).sum(
+            dim=-1, keepdim=True
+        ) + head.shape[-2] * self._zz.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+        mean = blocks / (features[0, 0].numel() + head[0, 0].numel())
+        return gauss_newton_step(
+            features, head, self.gradients, self._moments.xx, damping * mean[..., None, None]
+        )
 
     def newton(self, damping: Tensor) -> Layers:
         features, head = self.weights

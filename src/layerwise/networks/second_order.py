@@ -29,8 +29,8 @@ from layerwise.networks.linalg import damped_descent, solve_spd_right, times_see
 def gauss_newton_step(
     features: Tensor, head: Tensor, gradients: Layers, xx: Tensor, damping: Tensor
 ) -> Layers:
-    """(dG, dF), shaped as the weights (S, V, …); xx (S, d_x, d_x). damping (V, 1, 1) must be positive,
-    since H is singular along the rescalings (A G, F A^-1)."""
+    """(dG, dF), shaped as the weights (S, V, …); xx (S, d_x, d_x). damping (S, V, 1, 1), as it is added to
+    H, must be positive, since H is singular along the rescalings (A G, F A^-1)."""
     eigenvalues, q = torch.linalg.eigh(xx)
     u, s, v = _small_svd(head)
     spread = eigenvalues[:, None, None, :]  # l, (S, 1, 1, d)

@@ -75,8 +75,8 @@ class SingleIndexView(View):
         return self.batch.second_moment
 
     def gauss_newton(self, damping: Tensor) -> Layers:
-        """By the n x n system of the samples, run by run. The damping of G is in units of |f|^2: it is
-        then one of Sigma_x's eigenvalues, as for KFAC, whatever the scale of the readout."""
+        """By the n x n system of the samples, run by run. Damping is in units of the mean eigenvalue over
+        all weights, with G in units of 1/|f|: as for KFAC, it is whatever the scale of the readout."""
         runs = [
             [self._gauss_newton_run(s, v, value) for v, value in enumerate(damping)]
             for s in range(len(self.batch.x))
@@ -97,7 +97,8 @@ class SingleIndexView(View):
         if len(self.weights) > 1:
             z = self._z[s, own]
             kernel += z.mT @ z / n
-        kernel.diagonal().add_(damping.flatten())
+        size = sum(layer[s, own].numel() for layer in self.weights)
+        kernel.diagonal().add_(damping.flatten() * kernel.trace() / size)
         weight = solve_spd_left(kernel, residual[:, None])
         features = (slopes * weight).mT @ x / (n * power)
         return (features, (z @ weight / n).mT) if len(self.weights) > 1 else (features,)

@@ -15,10 +15,11 @@ from layerwise.data.moments import GaussianMoments
 from layerwise.data.population import Population, populations
 from layerwise.methods.base import load_rule, steps_of
 from layerwise.metrics.linear import METRICS, TRANSFER_METRICS, Evaluation, TransferTask
+from layerwise.metrics.predictions import PREDICTIONS
 from layerwise.networks.base import Layers, View
 from layerwise.networks.linear import NETWORKS, LinearNetwork
 from layerwise.settings.run import RunSettings
-from layerwise.tasks.loop import record_steps, train
+from layerwise.tasks.loop import Trace, advancing, record_steps, train
 from layerwise.tasks.table import run_table
 
 # Of the batches of a step, one for each that the rule uses.
@@ -64,13 +65,26 @@ def simulate(
         _measure(network, population, transfers, task.metrics),
         report,
         reached=None if settings.stop_at is None else _reached(settings.stop_at),
+        advance=advancing(settings.schedule, settings.steps, steps),
     )
     smallest = drawn[0].eigenvalues.min()
     tables = []
     for place, cell in enumerate(cells):
-        own = {name: trace.metrics[_column(name, place)] for name in task.metrics}
+        own = {
+            name: _predicted(name, cell, drawn[place], trace)
+            if name in PREDICTIONS
+            else trace.metrics[_column(name, place)]
+            for name in task.metrics
+        }
         tables.append(run_table(cell, trace, own).assign(eigenvalue_min=smallest))
     return tables
+
+
+def _predicted(name: str, settings: RunSettings, drawn: Instances, trace: Trace) -> np.ndarray:
+    """A prediction at every recorded step, (R, S, V)."""
+    values = PREDICTIONS[name](settings, drawn, trace.steps)
+    repeated = np.tile(values, max(len(settings.method.damping), 1))
+    return np.broadcast_to(repeated, (len(trace.steps), *repeated.shape))
 
 
 def training_parts(settings: RunSettings, drawn: Instances) -> tuple[Population, Layers]:

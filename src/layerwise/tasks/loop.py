@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layerwise.methods.base import Update, lost_runs
+from layerwise.methods.base import Steps, Update, lost_runs
 from layerwise.networks.base import Layers, Network, View
+from layerwise.results.first_passage import HOLD
+from layerwise.theory.schedules import SCHEDULES
 
 Batch = TypeVar("Batch", covariant=True)
 
@@ -52,6 +54,16 @@ def record_steps(steps: int, every: int | str) -> list[int]:
     return sorted({*range(0, steps + 1, every), steps})
 
 
+def advancing(name: str, total: int, steps: Steps) -> Callable[[int], None]:
+    """What sets the factor of ``steps`` before each of ``total`` steps, with its number."""
+    schedule = SCHEDULES[name]
+
+    def advance(step: int) -> None:
+        steps.factor = schedule(step / total)
+
+    return advance
+
+
 def train(
     rule: Update,
     network: Network[Any],
@@ -63,20 +75,24 @@ def train(
     report: Callable[[int], None],
     bounds: Sequence[Tensor | float] | None = None,
     reached: Callable[[Mapping[Any, Tensor]], Tensor] | None = None,
+    advance: Callable[[int], None] = lambda step: None,
 ) -> Trace:
     """Train for max(recorded) steps, and measure at each recorded step.
 
     Weights start as (S, 1, …), shared by a seed's ``variants``. ``streams`` has one stream for each batch
     of a step. A run whose layer passes its bound (a number or (S, 1), default WEIGHT_BOUND) is frozen at
     its last good weights and its metrics are NaN from then on; the others never notice. ``report`` is
-    called with each recorded step. With ``reached``, which tells of measured values which runs (S, V) are
-    where they should be, training ends at the first recorded step by which one variant has been there
-    with every seed: no other can then have a smaller median first passage that is not known already.
+    called with each recorded step, ``advance`` before each step is taken, with its number. With
+    ``reached``, which tells of measured values which runs (S, V) are where they should be, training ends
+    at the first recorded step by which one variant has been there for HOLD recorded steps with every
+    seed: no other can then have a smaller median first passage that is not known already. It ends as
+    well where no run is left that could get there.
     """
     shape, device = (len(weights[0]), variants), weights[0].device
     bounds = [WEIGHT_BOUND] * len(weights) if bounds is None else bounds
     diverged_at = torch.full(shape, -1, device=device)
     arrived = torch.zeros(shape, dtype=torch.bool, device=device)
+    held = torch.zeros(shape, dtype=torch.long, device=device)
     lost = torch.full(shape, torch.nan, dtype=weights[0].dtype, device=device)
     failures: dict[tuple[int, int], str] = {}
     rows: list[dict[Hashable, Tensor]] = []
@@ -91,10 +107,12 @@ def train(
             rows.append({name: torch.where(alive, v, torch.nan) for name, v in measured.items()})
             report(step)
             if reached is not None:
-                arrived |= reached(rows[-1])
-                if bool(arrived.all(dim=0).any()):
+                held = torch.where(reached(rows[-1]), held + 1, 0)
+                arrived |= held >= HOLD
+                if bool(arrived.all(dim=0).any() | (arrived | ~alive).all()):
                     break
         if step < last:
+            advance(step)
             network.observe(weights, batches[0])
             views = [view, *(network.view(weights, batch) for batch in batches[1:])]
             proposed, memory = rule.step(views, memory)

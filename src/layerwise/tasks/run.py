@@ -17,6 +17,7 @@ from layerwise.results.tables import write_table
 from layerwise.settings.run import RunSettings, run_settings
 from layerwise.settings.tasks import TASKS
 from layerwise.settings.validation import ConfigError
+from layerwise.tasks.tuning import in_stages
 
 # Seconds between progress lines of a long run.
 PROGRESS_SECONDS = 10.0
@@ -86,7 +87,7 @@ def _compute(
     start, worked = time.perf_counter(), time.process_time()
     task = importlib.import_module(f"layerwise.tasks.{settings.task.name}")
     report = _progress(settings)
-    tables = task.run(cells, instances, report)
+    tables = in_stages(cells, lambda stage: task.run(stage, instances, report))
     took = {
         "wall_seconds": time.perf_counter() - start,
         "cpu_seconds": time.process_time() - worked,

@@ -11,7 +11,7 @@ from layerwise.methods.base import load_rule, steps_of
 from layerwise.networks.base import Layers
 from layerwise.networks.mlp import MLP
 from layerwise.settings.run import RunSettings
-from layerwise.tasks.loop import Measure, Stream, Trace, record_steps, train
+from layerwise.tasks.loop import Measure, Stream, Trace, advancing, record_steps, train
 
 # Bytes of a hidden layer's values on a batch that are worked on at once: seeds beyond it come in turn.
 BLOCK_BYTES = 2**23
@@ -39,6 +39,7 @@ def trained(
         record_steps(settings.steps, settings.record_every),
         measure,
         report,
+        advance=advancing(settings.schedule, settings.steps, steps),
     )
 
 
