@@ -144,6 +144,20 @@ class Textbook:
             new.append(w - self.lr * s.sum() * U @ Vh)
         return tuple(new)
 
+    def Muon(self, G, F, batches):
+        assert self.options == {"momentum": 0.95, "newton_schulz_steps": 5, "bfloat16": True}
+        self.options = {"optimizer": "torch.optim.Muon", "weight_decay": 0.0}
+        self.step = self.TorchOptimizer
+        return self.step(G, F, batches)
+
+    def Shampoo(self, G, F, batches):
+        self.options = {
+            "optimizer": "pytorch_optimizer.Shampoo",
+            "matrix_eps": self.options["epsilon"],
+        }
+        self.step = self.TorchOptimizer
+        return self.step(G, F, batches)
+
     def TorchOptimizer(self, G, F, batches):
         if not self.memory:
             self.memory = [G.clone().requires_grad_(), F.clone().requires_grad_()]

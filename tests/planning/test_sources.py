@@ -106,7 +106,7 @@ def test_a_longer_list_of_packages_is_another_job_to_nobody(word: str) -> None:
     packages = {
         cell.settings.method.name: cell.settings.optimizer_packages for cell in longer.cells
     }
-    assert packages["kfac"] == [] and packages["muon"] == ["torch.optim"]
+    assert packages["kfac"] == [] and packages["soap"] == ["pytorch_optimizer"]
 
 
 def test_an_edit_in_a_function_body_is_seen_everywhere(source: Path) -> None:

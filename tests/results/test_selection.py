@@ -105,6 +105,26 @@ def test_contraction_of_a_geometric_decay_is_its_factor():
     assert summarise(table, 0.5)["contraction"].item() == pytest.approx(0.7, rel=1e-12)
 
 
+def test_runs_of_other_lengths_and_orders_do_not_disturb_a_summary():
+    """Averages and contractions of each run among the others are those of it alone, by hand."""
+    decays = {(0.1, 0): [1, 0.7, 0.49, 0.7**4], (0.2, 1): [2, 1, NAN, NAN], (0.3, 0): [0, 0, 0, 0]}
+    short = runs({(0.4, 2): [1, 0.5, 0.3, 0.1]}).query("step < 3")
+    table = pd.concat([runs(decays), short]).sample(frac=1, random_state=0)
+    table = table.sort_values(
+        "step", kind="stable", ignore_index=True
+    )  # runs interleaved, each in its order
+    found = summarise(table, 0.5).set_index(["lr", "seed"])
+    expected = {
+        (0.1, 0): ((0.85 + 0.595 + 0.49 + 0.7**4) / 4, 0.7),
+        (0.2, 1): (NAN, 0.5),
+        (0.3, 0): (0.0, NAN),
+        (0.4, 2): ((0.75 + 0.4) / 2, 0.6),
+    }
+    for run, (mean, contraction) in expected.items():
+        assert found.loc[run, "mean_subspace_distance"] == pytest.approx(mean, nan_ok=True)
+        assert found.loc[run, "contraction"] == pytest.approx(contraction, nan_ok=True)
+
+
 def test_aggregation_keeps_every_seeds_trace_of_the_selected(tmp_path):
     write_table(runs(TABLE).assign(regime="mild"), tmp_path / "sgd.parquet")
     warnings = aggregate([tmp_path / "sgd.parquet"], "subspace_distance", 0.5, tmp_path / "out")

@@ -19,8 +19,7 @@ def cholesky(matrix: Tensor) -> Tensor:
     """Lower Cholesky factors; NaN where a matrix is not positive definite, so that the run that
     needed it is recorded as diverged and its neighbours are left alone."""
     factor, failed = torch.linalg.cholesky_ex(matrix)
-    factor[failed != 0] = torch.nan
-    return factor
+    return factor.masked_fill_((failed != 0)[..., None, None], torch.nan)
 
 
 def solve_factored_right(rows: Tensor, factor: Tensor) -> Tensor:
