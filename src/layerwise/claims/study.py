@@ -39,10 +39,10 @@ that may have any value is shown, and decides nothing. An experiment without tab
   noise.
 - **Following a formula** is judged by the root mean square error, and by the studentised maximum with a
   bootstrap p-value about the sample's means.
-- **D**, of networks that are not linear, is the median over seeds of log₁₀[(e(κ_x = 1000) + 0.001) / (e(1) +
-  0.001)] with e the test error, over the noise or the share of wrong labels; that of two methods is paired. It
-  is undefined for a method that has not learnt at κ_x = 1, where e ≥ 0.05. These bounds (R10 to R14) were fixed
-  after a pilot on other seeds; two of these claims are expected to fail.
+- **D**, of networks that are not linear, is the median over seeds of log₁₀[(e(κ_x = 1000) + 0.001) /
+  (e(1) + 0.001)] with e the test error: over the noise, or the share of wrong labels. That of two methods
+  is paired. It is undefined for a method that has not learnt at κ_x = 1, where e ≥ 0.05. The bounds of R10
+  to R14 were fixed after a pilot on other seeds; two of these claims are expected to fail.
 - **Equivalence** is a mean log ratio whose ± 1.96 standard errors lie within ± 0.1.
 """
 

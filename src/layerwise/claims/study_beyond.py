@@ -4,8 +4,8 @@ D is the median over seeds of log10[(e(kappa_x = 1000) + 0.001) / (e(1) + 0.001)
 the claims are there to say where the message ends: they are expected to fail, and their statements say so.
 """
 
-from layerwise.claims.study_beyond_values import gaps, log_errors, median, median_difference
 from layerwise.claims.claim import ANY, Part, at_least, at_most
+from layerwise.claims.study_beyond_values import gaps, log_errors, median, median_difference
 from layerwise.claims.study_entry import entry, part
 
 SOURCE = "ours"
