@@ -37,6 +37,18 @@ SMALL = (
 QUICK_SIZES = {
     "linear_representation": ["task.d_x=8", "task.d_y=5", "task.rank=2"],
     "single_index": ["task.d=24", "task.width=16"],
+    "teacher_student": [
+        "task.d_x=8",
+        "task.d_y=3",
+        "task.rank=2",
+        "task.width=8",
+        "task.batch_size=32",
+        "task.n_validation=40",
+        "task.n_test=50",
+        "task.n_transfer=30",
+        "task.n_choice=20",
+    ],
+    "digits": ["task.width=8", "task.batch_size=50"],
 }
 SINGLE_INDEX = {
     "name": "single_index",
