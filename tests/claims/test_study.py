@@ -184,7 +184,12 @@ def students(holds: bool) -> dict[str, dict[str, pd.DataFrame]]:
         for (m, by), k in product(gap.items(), (1.0, 1000.0))
     ]  # fmt: skip
     pixels = {"kfac": 0.01, "bn_hidden_adam_95": 0.02 if holds else 0.001}
+    axes = [
+        {"method": m, "kappa_x": k, "test_error": 0.004 if holds or k == 1 else 0.08}
+        for m, k in product(("adam", "adam_95"), (1.0, 1000.0))
+    ]
     frames = {
+        "mlp_basis": axes,
         "mlp_condition": [{k: v for k, v in row.items() if k != "n_train"} for row in rows],
         "mlp_samples": [{k: v for k, v in row.items() if k != "directions"} for row in rows],
         "digits_mixed": [{k: row[k] for k in ("method", "kappa_x", "test_error")} for row in rows],

@@ -50,6 +50,7 @@ EXPECTED: dict[str, dict[str, tuple[str, ...]]] = {
     "one_step_methods": {"runs": ("method", "seed", "kappa_x", "basis", ALIGNMENT_READOUT)},
     "spike": {"runs": ("method", "seed", "kappa_x", "link", "step", COSINE_BIAS, AT_BEST_DAMPING)},
     "mlp_condition": {"summary": (*STUDENTS, "directions")},
+    "mlp_basis": {"summary": STUDENTS},
     "mlp_samples": {"summary": (*STUDENTS, "n_train")},
     "digits_mixed": {"summary": STUDENTS},
     "digits_pixels": {"summary": (*STUDENTS, "inputs")},

@@ -75,6 +75,15 @@ BEYOND = (
         )
     ),
     entry(
+        "R10 axes",
+        "Where Σ_x lies along the axes that of Adam does not either",
+        SOURCE,
+        WORDS,
+        (_flat("mlp_basis", "adam", "Adam"), _flat("mlp_basis", "adam_95", "Adam, β₂ = 0.95")),
+        "mlp_basis",
+        EARLIER,
+    ),
+    entry(
         "R11 first layer",
         "The second moment of the inputs alone carries it; what P gains is no matter of anisotropy",
         SOURCE,

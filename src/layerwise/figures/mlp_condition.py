@@ -15,34 +15,43 @@ METRICS = {
 }
 READS = {
     "summary": [
-        "kappa_x", "directions", "test_error", "subspace_gap", "transfer_error",
+        "kappa_x", "directions", "basis", "test_error", "subspace_gap", "transfer_error",
         "transfer_error_isotropic",
     ],
     "selection": [],
 }  # fmt: skip
-LAWS = {"whitened": r"isotropic in $\Sigma_x^{-1/2}x$", "raw": "isotropic in $x$"}
-BY = ["problem", "kappa_x", "directions", "method", "damping", "lr"]
+# A row's label by the law of the teacher's directions and the basis of the inputs' covariance.
+ROWS = {
+    ("whitened", "rotated"): r"isotropic in $\Sigma_x^{-1/2}x$",
+    ("whitened", "axis"): r"the same, $\Sigma_x$ diagonal",
+    ("raw", "rotated"): "isotropic in $x$",
+    ("raw", "axis"): r"the same, $\Sigma_x$ diagonal",
+}
+BY = ["problem", "kappa_x", "directions", "basis", "method", "damping", "lr"]
 
 
 def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
-    """A row for each law of the teacher's directions, a column for each metric, after the last step."""
+    """A row for each law of the teacher's directions and each basis, a column for each metric, after the
+    last step."""
     runs = chosen_runs(tables["summary"], tables["selection"])
     drawn = pd.concat(
         [bands(runs, BY, metric).assign(metric=metric) for metric in METRICS], ignore_index=True
     )
-    laws = [law for law in LAWS if law in set(drawn["directions"])]
+    kinds = set(zip(drawn["directions"], drawn["basis"], strict=True))
+    rows = [kind for kind in ROWS if kind in kinds]
     figure, grid = plt.subplots(
-        len(laws), len(METRICS), figsize=(style.WIDTH, 2.1 * len(laws) + 1.1), squeeze=False,
+        len(rows), len(METRICS), figsize=(style.WIDTH, 2.1 * len(rows) + 1.1), squeeze=False,
         sharex=True, sharey="col",
     )  # fmt: skip
-    for row, law in zip(grid, laws, strict=True):
+    for row, (law, basis) in zip(grid, rows, strict=True):
         for axes, (metric, name) in zip(row, METRICS.items(), strict=True):
             here = drawn[(drawn["metric"] == metric) & (drawn["directions"] == law)]
+            here = here[here["basis"] == basis]
             axes.set_yscale("log")
             panels.lines_with_bands(axes, here, "kappa_x", labels)
             panels.label_values(axes, drawn["kappa_x"])
             axes.set_title(name)
-        row[0].set_ylabel(LAWS[law])
+        row[0].set_ylabel(ROWS[law, basis])
     for axes in grid[-1]:
         axes.set_xlabel(r"$\kappa_x$")
     style.legend_below(figure, grid[0, 0], columns=4)
