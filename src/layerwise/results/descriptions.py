@@ -48,7 +48,9 @@ METRICS: dict[str, Metric] = {
         "alignment with β⋆", predicted_by="alignment_theory", beside=("test_error",)
     ),
     "test_error": Metric("test error", log=False),
-    "validation_error": Metric("validation error", log=False, seen_in="alignment"),
+    "validation_error": Metric(
+        "validation error", log=False, seen_in="alignment", beside=("test_error",)
+    ),
     "network_error": Metric("network's own error", log=False),
     "subspace_gap": Metric("subspace gap"),
     "transfer_error": Metric("transfer error"),
