@@ -103,7 +103,7 @@ FILES = ("rule_file", "optimizer_file")
 def test_a_run_is_what_hydra_composes(task, method):
     """Of several kinds of overrides, the later over the earlier."""
     words = [
-        f"task={task}", f"method={method}", "seeds=[3,1]", "task.noise=0.25", "task.noise=0.5",
+        f"task={task}", f"method={method}", "seeds=[3,1]", "task.basis=axis", "task.basis=rotated",
         "method.lr=[0.1,1]", "+method.options.new={a: [1]}", "++method.options.other=x", "stop_at=null",
         "task.kappa_x=${seeds}", "out='a b.csv'", "record_every=log", "dtype=float32",
     ]  # fmt: skip
@@ -116,7 +116,7 @@ def test_a_run_is_what_hydra_composes(task, method):
 @pytest.mark.parametrize("name", options("experiment"))
 def test_what_is_planned_is_what_hydra_composes(name, scale):
     """Hydra's own composition, with every method by itself, gives the same settings and overrides."""
-    task = "task.noise=0.5"
+    task = "task.kappa_x=0.5"
     ours = compose_experiment(
         name, scale, read([task, "method.sgd.lr=[0.7]", "+method.sgd.options.new={a: [1]}"])
     )
