@@ -9,6 +9,7 @@ Samples are the last axis.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -51,6 +52,14 @@ class Prepared:
         return torch.stack([inputs.transform(own) for inputs, own in each])
 
 
+class Pass(NamedTuple):
+    """Of every layer the input a and W a + b, which is (S, V, out, n); of normalised ones the scale of N."""
+
+    into: list[Tensor]
+    out: list[Tensor]
+    scales: list[Tensor]
+
+
 class MLPView(View):
     """Loss 0.5 E|y - f(x)|^2 on a batch."""
 
@@ -66,19 +75,19 @@ class MLPView(View):
     @property
     def prediction(self) -> Tensor:
         """f(x), shape (S, V, d_y, n)."""
-        return self._forward[1][-1]
+        return self._forward.out[-1]
 
     @property
     def features(self) -> Tensor:
         """What the last layer sees, without the one: (S, V, width, n)."""
-        return self._forward[0][-1]
+        return self._forward.into[-1]
 
     def gradient(self, layer: int) -> Tensor:
         back, n = self._backward(layer), self.batch.y.shape[-1]
         shift = back.sum(dim=-1, keepdim=True)
         if self._kind.normalised and layer < self._last:
             back = self._through_norm(back, layer)
-        into = self._forward[0][layer]
+        into = self._forward.into[layer]
         weight = times_seed_matrix(back, into.mT) if layer == 0 else back @ into.mT
         return torch.cat([weight, shift], dim=-1) / n
 
@@ -87,7 +96,7 @@ class MLPView(View):
             raise self._lacks("inputs")
         if layer == 0:
             return self.batch.second_moment
-        into = self._forward[0][layer]
+        into = self._forward.into[layer]
         mean = into.mean(dim=-1, keepdim=True)
         below = torch.cat([mean.mT, torch.ones_like(mean[..., :1, :])], dim=-1)
         moment = torch.cat([into @ into.mT / into.shape[-1], mean], dim=-1)
@@ -124,8 +133,7 @@ class MLPView(View):
         return len(self.weights) - 1
 
     @cached_property
-    def _forward(self) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Every layer's input a, W a + b, and the scale of those that are normalised."""
+    def _forward(self) -> Pass:
         into, out, scales = [self.batch.x[:, :-1]], [], []
         for place, layer in enumerate(self.weights):
             weight, a = layer[..., :-1], into[-1]
@@ -137,7 +145,7 @@ class MLPView(View):
             out.append(h.add_(layer[..., -1:]))
             if place < self._last:
                 into.append(self._kind.activation.value(out[-1]))
-        return into, out, scales
+        return Pass(into, out, scales)
 
     @cached_property
     def _residual(self) -> Tensor:
@@ -158,20 +166,20 @@ class MLPView(View):
 
     def _through_norm(self, back: Tensor, layer: int) -> Tensor:
         """From the derivative by a normalised W a to that by W a, through the batch's statistics too."""
-        scale = self._forward[2][layer]
-        standardised = self._forward[1][layer] - self.weights[layer][..., -1:]
+        scale = self._forward.scales[layer]
+        standardised = self._forward.out[layer] - self.weights[layer][..., -1:]
         along = (back * standardised).mean(dim=-1, keepdim=True)
         return scale * (back - back.mean(dim=-1, keepdim=True) - along * standardised)
 
     def _activation_slope(self, layer: int) -> Tensor:
         if layer not in self._slopes_of:
-            self._slopes_of[layer] = self._kind.activation.slope(self._forward[1][layer])
+            self._slopes_of[layer] = self._kind.activation.slope(self._forward.out[layer])
         return self._slopes_of[layer]
 
     def _slopes(self, layer: int) -> Tensor:
         """The derivative of a hidden layer's a by its W a, at fixed statistics."""
         slope = self._activation_slope(layer)
-        return slope * self._forward[2][layer] if self._kind.normalised else slope
+        return slope * self._forward.scales[layer] if self._kind.normalised else slope
 
     def _jacobian(self, layer: int) -> Tensor:
         """J^T of all samples and outputs, (S, V, m, d_y n)."""
