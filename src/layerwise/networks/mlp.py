@@ -53,7 +53,7 @@ class Prepared:
 
 
 class Pass(NamedTuple):
-    """Of every layer the input a and W a + b, which is (S, V, out, n); of normalised ones the scale of N."""
+    """Of every layer its input a and W a + b, (S, V, out, n); of normalised ones the scale of N."""
 
     into: list[Tensor]
     out: list[Tensor]
@@ -182,13 +182,12 @@ class MLPView(View):
         return slope * self._forward.scales[layer] if self._kind.normalised else slope
 
     def _jacobian(self, layer: int) -> Tensor:
-        """J^T of all samples and outputs, (S, V, m, d_y n)."""
-        above, slopes = self.weights[layer + 1][..., :-1].mT, self._slopes(layer)
+        """J^T of all outputs and samples, (S, V, m, d_y n)."""
+        above, slopes = self.weights[layer + 1][..., :-1].mT.contiguous(), self._slopes(layer)
         if layer == self._last - 1:
-            rows = above[..., None]  # (S, V, m, d_y, 1)
-        else:
-            rows = (above @ self._jacobian(layer + 1)).unflatten(-1, (-1, slopes.shape[-1]))
-        return (rows * slopes[..., None, :]).flatten(-2)
+            return (above[..., None] * slopes[..., None, :]).flatten(-2)
+        rows = (above @ self._jacobian(layer + 1)).unflatten(-1, (-1, slopes.shape[-1]))
+        return rows.mul_(slopes[..., None, :]).flatten(-2)
 
 
 class MLP:
