@@ -213,3 +213,16 @@ def test_an_added_method_is_left_out_where_it_does_not_fit():
     assert "needs a linear hidden layer" in planned["one_step_alignment"].left_out["dfw"]
     with pytest.raises(ConfigError, match="dfw needs a linear hidden layer"):
         plan("one_step_alignment", "quick", ["+method=dfw"])
+
+
+def test_an_experiment_may_tune_on_seeds_of_its_own_number():
+    """Next to those that report; an override and a small scale have their own say."""
+
+    def tuned_on(scale, *overrides):
+        settings = plan("mlp_modern", scale, overrides).cells[0].settings
+        assert not {*settings.tune_seeds} & {*settings.seeds}
+        return settings.tune_seeds
+
+    assert tuned_on("paper") == [104, 105, 106, 107]
+    assert tuned_on("paper", "tune_seeds=[1,2]") == [1, 2]
+    assert len(tuned_on("quick")) == 2

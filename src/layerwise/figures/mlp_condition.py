@@ -58,7 +58,7 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
 
 
 def _row(drawn: pd.DataFrame, law: str, basis: str) -> pd.DataFrame:
-    """The points of a row. At kappa_x = 1 all rows are one problem: one that lacks it has another's points."""
+    """The points of a row. At kappa_x = 1 all are one problem: a row that lacks it has another's."""
     own = drawn[(drawn["directions"] == law) & (drawn["basis"] == basis)]
     if (own["kappa_x"] == 1).any():
         return own
