@@ -37,6 +37,18 @@ SMALL = (
 QUICK_SIZES = {
     "linear_representation": ["task.d_x=8", "task.d_y=5", "task.rank=2"],
     "single_index": ["task.d=24", "task.width=16"],
+    "teacher_student": [
+        "task.d_x=8",
+        "task.d_y=3",
+        "task.rank=2",
+        "task.width=8",
+        "task.batch_size=32",
+        "task.n_validation=40",
+        "task.n_test=50",
+        "task.n_transfer=30",
+        "task.n_choice=20",
+    ],
+    "digits": ["task.width=8", "task.batch_size=50"],
 }
 SINGLE_INDEX = {
     "name": "single_index",
@@ -54,7 +66,6 @@ SINGLE_INDEX = {
     "samples": "fresh",
     "damping_unit": "mean",
     "lr_unit": "natural",
-    "damping_unit": "mean",
     "n_choice": 15,
     "n_validation": 16,
     "n_test": 50,
@@ -79,7 +90,6 @@ PROBLEM = {
     "spectrum": "log",
     "basis": "rotated",
     "transfer_kappa_x": None,
-    "head_scale": 1.0,
 }
 
 

@@ -154,6 +154,7 @@ def world(holds: bool) -> dict[str, dict[str, pd.DataFrame]]:
             for n in (200, 300, 1000)
         ]
     )  # fmt: skip
+    results |= students(holds)
     share = 0.9 if holds else 0.3
     results["modern_alignment"] = chosen(
         [
@@ -164,6 +165,34 @@ def world(holds: bool) -> dict[str, dict[str, pd.DataFrame]]:
         ]
     )
     return results
+
+
+def students(holds: bool) -> dict[str, dict[str, pd.DataFrame]]:
+    """Test errors of students: with a gap where the claims say so, or with the opposite."""
+    slow = ("adam", "adam_95", "bn_hidden_adam", "bn_hidden_adam_95", "momentum")
+    gap = dict.fromkeys(slow, 10.0 if holds else 1.0)
+    gap |= dict.fromkeys(("kfac", "kfac_input", "kfac_first"), 1.0 if holds else 20.0)
+    rows = [
+        {"method": m, "kappa_x": k, "directions": "whitened", "n_train": 512,
+         "test_error": 0.004 * (by if k == 1000 else 1.0)}
+        for (m, by), k in product(gap.items(), (1.0, 1000.0))
+    ]  # fmt: skip
+    pixels = {"kfac": 0.01, "bn_hidden_adam_95": 0.02 if holds else 0.001}
+    axes = [
+        {"method": m, "kappa_x": k, "test_error": 0.004 if holds or k == 1 else 0.08}
+        for m, k in product(("adam", "adam_95"), (1.0, 1000.0))
+    ]
+    frames = {
+        "mlp_basis": axes,
+        "mlp_condition": [{k: v for k, v in row.items() if k != "n_train"} for row in rows],
+        "mlp_samples": [{k: v for k, v in row.items() if k != "directions"} for row in rows],
+        "digits_mixed": [{k: row[k] for k in ("method", "kappa_x", "test_error")} for row in rows],
+        "digits_pixels": [
+            {"method": m, "kappa_x": 1.0, "inputs": "pixels", "test_error": e}
+            for m, e in pixels.items()
+        ],
+    }
+    return {name: chosen(of) for name, of in frames.items()}
 
 
 def alignments(holds: bool) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from layerwise.data.single_index import Instance, draw_fresh
 from layerwise.metrics.ridge import Ridge, validated_ridge
 from layerwise.metrics.singular import Singular, cosine, leading_singular
 from layerwise.networks.activations import ACTIVATIONS, standardise
-from layerwise.networks.single_index import INPUTS
+from layerwise.networks.inputs import INPUTS
 from layerwise.settings.tasks.single_index import SingleIndexTask
 
 # Biases of the oracle's features, in units of beta^T x (ours).
