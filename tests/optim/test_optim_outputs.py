@@ -32,6 +32,19 @@ def test_a_loss_that_is_not_cross_entropy_is_told_from_one():
         take_step(model, optimizer, (x, batch()[1]))
 
 
+def test_binary_cross_entropy_of_one_logit_is_told_from_cross_entropy():
+    torch.manual_seed(0)
+    model = nn.Linear(D_X, 1).double()
+    loss = nn.functional.binary_cross_entropy_with_logits
+    with pytest.raises(RuntimeError, match="Layer 'Linear' has no output factor: loss = 'cross_en"):
+        take_step(
+            model,
+            KFAC(model, 0.1, loss="cross_entropy"),
+            (batch()[0], torch.ones(N, 1).double()),
+            loss,
+        )
+
+
 @pytest.mark.parametrize("scale", [0.1, 10.0, 1000.0])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
