@@ -1,5 +1,6 @@
 # Plans every experiment before any job starts; a setting that cannot be used ends the run here.
 
+from layerwise.command.trial import try_optimizers
 from layerwise.planning.pipeline import Pipeline
 from layerwise.planning.plan import canonical
 from layerwise.planning.request import requested
@@ -21,8 +22,10 @@ wildcard_constraints:
 
 
 try:
-    PIPELINE = Pipeline(requested(config))
+    REQUEST = requested(config)
+    PIPELINE = Pipeline(REQUEST)
     if workflow.is_main_process:  # a job on a cluster finds the files there
+        try_optimizers(REQUEST, PIPELINE.plans.values())
         PIPELINE.write_files()
 except (ConfigError, FileError) as error:
     raise WorkflowError(str(error)) from None
