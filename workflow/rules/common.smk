@@ -1,5 +1,7 @@
 # Plans every experiment before any job starts; a setting that cannot be used ends the run here.
 
+import os
+
 from layerwise.command.trial import try_optimizers
 from layerwise.planning.pipeline import Pipeline
 from layerwise.planning.plan import canonical
@@ -9,6 +11,10 @@ from layerwise.results.columns import COLLECTED, SELECTED
 from layerwise.results.files import FileError
 from layerwise.settings.experiment import NOTHING
 from layerwise.settings.validation import ConfigError
+
+
+# Figures are files. What a user's shell names instead may not be there, and then nothing can be drawn.
+os.environ["MPLBACKEND"] = "agg"
 
 
 wildcard_constraints:
