@@ -12,9 +12,8 @@ from layerwise.results.files import FileError
 from layerwise.settings.experiment import NOTHING
 from layerwise.settings.validation import ConfigError
 
-
 # Figures are files. What a user's shell names instead may not be there, and then nothing can be drawn.
-os.environ["MPLBACKEND"] = "agg"
+os.environ.update(MPLBACKEND="agg")
 
 
 wildcard_constraints:
