@@ -121,14 +121,16 @@ function panelOf(s, one, alike, title, notes) {
           at_edge: p.edge,
         },
       });
-      if (s.spread == "seeds" && (i % every == 0 || i == line.length - 1))
+      if (s.spread == "seeds" && (i < 12 || i % every == 0 || i == line.length - 1))
         p.values.forEach((value, seed) => {
           if (fits(value)) seeds.push({series: label, x: x(p), y: value, seed: label + seed});
         });
     });
   }
   if (s.spread == "seeds" && every > 1)
-    notes.push(`Lines of seeds have every ${ordinal(every)} place; the median has all.`);
+    notes.push(
+      `Lines of seeds have every ${ordinal(every)} place after the first twelve; the median has all.`,
+    );
   offAxis = one.points.length - middles.length;
   if (offAxis)
     notes.push(
