@@ -95,8 +95,8 @@ BESIDE = {
 # Another valid value of every option.
 OPTIONS = {
     "beta1": 0.5, "beta2": 0.9, "epsilon": 0.01, "lr_head": 0.7, "factor_decay": 0.5,
-    "weight_decay": 0.5, "first_layer_only": True, "freeze_others": True, "momentum": 0.5, "newton_schulz_steps": 3,
-    "bfloat16": False, "optimizer": "torch.optim.RMSprop",
+    "weight_decay": 0.5, "first_layer_only": True, "freeze_others": True, "momentum": 0.5,
+    "newton_schulz_steps": 3, "bfloat16": False, "optimizer": "torch.optim.RMSprop",
 }  # fmt: skip
 EXEMPT = {
     "device": "no second device is at hand; the whole run is on the one that is named",

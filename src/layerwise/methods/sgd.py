@@ -7,7 +7,7 @@ from layerwise.networks.base import Layers
 
 
 class SGD(OfGradients):
-    """W <- W - lr * gradient, as torch.optim.SGD; with ``freeze_others`` the others stay."""
+    """W <- W - lr * gradient, as torch.optim.SGD; with ``freeze_others`` all but the first stay."""
 
     def __init__(self, steps: Steps, freeze_others: bool = False) -> None:
         super().__init__(steps)
