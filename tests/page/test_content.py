@@ -111,8 +111,8 @@ ONE_STEP = {"along": None, "select_by": None, "traced": []}
 VIEWS = [
     ({"named": ["regime"]}, "step", "subspace_distance", "regime"),
     ({"select_by": "mean_train_loss"}, "step", "train_loss", None),
-    ({"numeric": {"kappa_x": 4, "kappa_f": 3}, "select_by": "steps_to_target"},
-     "kappa_x", "steps_to_target", "kappa_f"),
+    ({"numeric": {"kappa_x": 4, "kappa_f": 3}, "select_by": "iterations"},
+     "kappa_x", "iterations", "kappa_f"),
     ({"numeric": {"n_transfer": 6}}, "n_transfer", "transfer_loss", None),
     ({"step_sizes": 17, "along": ("step", 16), "select_by": "subspace_distance"},
      "lr", "subspace_distance", None),
