@@ -39,10 +39,11 @@ def row(experiment: str, times: int, seconds: float, cells_per_job: int) -> str:
     planned = plan(experiment, "paper")
     methods = planned.experiment.methods
     problems = times * len(planned.cells) // len(methods)
-    jobs = len(methods) * math.ceil(problems / cells_per_job)
+    together = max(1, cells_per_job // len(methods))  # problems of a job, which runs all methods
+    jobs = math.ceil(problems / together)
     cells = problems * len(methods)
     core_hours = (cells * seconds + jobs * (START_SECONDS + 2 * PLANNING_SECONDS * cells)) / 3600
-    size = min(cells_per_job, problems)
+    size = len(methods) * min(together, problems)
     largest = [
         Job(tuple(islice(cycle(job.cells), size))) for job in planned.jobs(cells_per_job).values()
     ]

@@ -50,6 +50,13 @@ def ggn(G: Tensor, F: Tensor, x: Tensor) -> Tensor:
     return J.T @ J / len(x)
 
 
+def damped(matrix: Tensor, damping: float) -> Tensor:
+    """With damping in units of the mean size of the diagonal, which is the mean eigenvalue of what is
+    positive."""
+    unit = matrix.diagonal().abs().mean()
+    return matrix + damping * unit * torch.eye(len(matrix), dtype=matrix.dtype)
+
+
 class Textbook:
     """One run of a rule: ``step`` takes weights and the step's raw batches."""
 
@@ -62,6 +69,12 @@ class Textbook:
     def SGD(self, G, F, batches):
         dG, dF = gradients(self.forward, G, F, *batches[0])
         return G - self.lr * dG, F - self.lr * dF
+
+    def Momentum(self, G, F, batches):
+        self.memory = self.memory or [torch.zeros_like(w) for w in (G, F)]
+        pairs = zip(self.memory, gradients(self.forward, G, F, *batches[0]), strict=True)
+        self.memory = [self.options["momentum"] * past + g for past, g in pairs]
+        return G - self.lr * self.memory[0], F - self.lr * self.memory[1]
 
     def Adam(self, G, F, batches):
         beta1, beta2 = self.options["beta1"], self.options["beta2"]
@@ -85,7 +98,7 @@ class Textbook:
         self.memory.append(x.T @ x / len(x))
         ages = [decay**age for age in reversed(range(len(self.memory)))]
         average = sum(w * m for w, m in zip(ages, self.memory, strict=True)) / sum(ages)
-        Q_G = average + self.damping * torch.eye(x.shape[1], dtype=x.dtype)
+        Q_G = damped(average, self.damping)
         identity = torch.eye(len(G), dtype=x.dtype)
         P_G = F.T @ F if self.options["precondition_outputs"] else identity
         G = G - self.lr * torch.linalg.inv(P_G) @ dG @ torch.linalg.inv(Q_G)
@@ -93,13 +106,15 @@ class Textbook:
         _, dF = gradients(self.forward, G, F, x, y)
         lr_head = self.options["lr_head"]
         lr_head = self.lr if lr_head is None else lr_head
+        if self.options.get("first_layer_only"):
+            return G, F - lr_head * dF
         return G, F - lr_head * dF @ torch.linalg.inv(z.T @ z / len(x))
 
     def DFW(self, G, F, batches, whiten=True):
         x, y = batches[0]
         dG, _ = gradients(self.forward, G, F, x, y)
         if whiten:
-            Q_G = x.T @ x / len(x) + self.damping * torch.eye(x.shape[1], dtype=x.dtype)
+            Q_G = damped(x.T @ x / len(x), self.damping)
             dG = dG @ torch.linalg.inv(Q_G)
         G = torch.linalg.qr((G - self.lr * dG).T).Q.T
         x, y = batches[1]
@@ -112,7 +127,7 @@ class Textbook:
         x, y = batches[0]
         gradient = torch.cat([g.flatten() for g in gradients(self.forward, G, F, x, y)])
         H = ggn(G, F, x)
-        step = -torch.linalg.solve(H + self.damping * torch.eye(len(H), dtype=x.dtype), gradient)
+        step = -torch.linalg.solve(damped(H, self.damping), gradient)
         dG, dF = step.split([G.numel(), F.numel()])
         return G + self.lr * dG.view_as(G), F + self.lr * dF.view_as(F)
 
@@ -126,8 +141,8 @@ class Textbook:
         w = torch.cat([G.flatten(), F.flatten()])
         H = torch.autograd.functional.hessian(loss, w)
         gradient = torch.autograd.functional.jacobian(loss, w)
-        damped = H + self.damping * torch.eye(len(w), dtype=x.dtype)
-        dG, dF = torch.linalg.solve(damped, gradient).split([G.numel(), F.numel()])
+        moved = torch.linalg.solve(damped(H, self.damping), gradient)
+        dG, dF = moved.split([G.numel(), F.numel()])
         return G - self.lr * dG.view_as(G), F - self.lr * dF.view_as(F)
 
     def SpectralDescent(self, G, F, batches):
@@ -136,6 +151,20 @@ class Textbook:
             U, s, Vh = torch.linalg.svd(g, full_matrices=False)
             new.append(w - self.lr * s.sum() * U @ Vh)
         return tuple(new)
+
+    def Muon(self, G, F, batches):
+        assert self.options == {"momentum": 0.95, "newton_schulz_steps": 5, "bfloat16": True}
+        self.options = {"optimizer": "torch.optim.Muon", "weight_decay": 0.0}
+        self.step = self.TorchOptimizer
+        return self.step(G, F, batches)
+
+    def Shampoo(self, G, F, batches):
+        self.options = {
+            "optimizer": "pytorch_optimizer.Shampoo",
+            "matrix_eps": self.options["epsilon"],
+        }
+        self.step = self.TorchOptimizer
+        return self.step(G, F, batches)
 
     def TorchOptimizer(self, G, F, batches):
         if not self.memory:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from helpers import Stepper, Weights, assert_close, population, random_weights
-from layerwise.benchmark import engines, floor, pipeline, plain
+from layerwise.benchmark import end_to_end, engines, floor, pipeline, plain
 from layerwise.benchmark.plain import PlainLoop
 from layerwise.benchmark.scaling import SCALED, SECOND_ORDER
 from layerwise.benchmark.sizes import METHODS, QUICK, changed, configured
@@ -21,6 +21,7 @@ from layerwise.data.moments import Moments
 from layerwise.data.population import Population
 from layerwise.metrics.linear import subspace_distance
 from layerwise.networks.linalg import orthonormal_rows
+from layerwise.tasks.run import run_table
 
 LR, STEPS, N = 0.05, 4, 40
 MEASURED = ["quantity", "median", "low", "high", "unit"]
@@ -30,6 +31,9 @@ COLUMNS = {
     "scaling": ["method", "axis", "value", "relative", "dtype", "device", "threads", "rounds",
                 *MEASURED],
     "second_order": ["method", "axis", "value", "dtype", "device", "threads", "rounds", *MEASURED],
+    "end_to_end": ["figure", "engine", "dtype", "device", "threads", "rounds", "methods", "runs",
+                   "extrapolated", *MEASURED],
+    "single_index": ["method", "steps", "runs", "dtype", "device", "threads", "rounds", *MEASURED],
     "floor": ["method", "dtype", "device", "threads", "rounds", "operation", "times", "share",
               *MEASURED],
 }  # fmt: skip
@@ -165,6 +169,37 @@ def test_a_part_of_the_runs_stands_for_all(monkeypatch: pytest.MonkeyPatch) -> N
     assert own["moments", "float64", "1"] == seeds * lrs
 
 
+def test_the_figures_plain_loops_are_parts_that_stand_for_the_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where everything timed takes a second: a plain run of some steps is that by its steps, as often as
+    there are runs and steps; the package is timed whole."""
+    monkeypatch.setattr(
+        end_to_end, "interleaved", lambda works, *rest: {key: np.ones(2) for key in works}
+    )
+    table = end_to_end.measure(QUICK, 1, "cpu").set_index(["engine", "unit"])
+    cells = end_to_end.figure_cells(QUICK, "cpu")
+    assert {cell.settings.method.name for cell in cells} == set(METHODS)
+    counts = [(end_to_end.runs_of(cell.settings), cell.settings.steps) for cell in cells]
+    steps = sum(runs * steps for runs, steps in counts)
+    assert table.loc[("plain", "s"), "median"] == steps / QUICK.steps
+    seeds = len(cells[0].settings.seeds)
+    batched = steps / (QUICK.raw_steps * seeds)
+    assert table.loc[("plain, batched over seeds", "s"), "median"] == pytest.approx(batched)
+    assert table.loc[("this package", "s"), "median"] == 1
+    assert table.loc[("this package", "1"), "median"] == steps / QUICK.steps
+    assert table["extrapolated"].groupby("engine").first().to_dict() == {
+        "plain": True, "plain, batched over seeds": True, "this package": False,
+    }  # fmt: skip
+
+
+def test_the_figures_runs_are_counted_as_they_are_run() -> None:
+    """Every choice on the tuning seeds, and one on the reporting seeds, as the tables have them."""
+    cell = end_to_end.figure_cells(QUICK, "cpu")[0]
+    runs = run_table(cell.settings).groupby(["stage", "damping", "lr", "seed"]).ngroups
+    assert runs == end_to_end.runs_of(cell.settings)
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which a quick run of the script wrote its results and figures."""
@@ -180,7 +215,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_tables_have_their_columns(written: Path, name: str) -> None:
     table = pd.read_csv(written / "results" / "quick" / "benchmarks" / f"{name}.csv")
     assert set(table.columns) == set(COLUMNS[name])
-    assert set(table["method"]) == set(METHODS_OF.get(name, METHODS))
+    methods = table["method"] if "method" in table else table["methods"].iloc[0].split(", ")
+    assert set(methods) == set(METHODS_OF.get(name, METHODS))
     assert (table["median"] > 0).all()
     assert table["low"].le(table["median"]).all() and table["median"].le(table["high"]).all()
     units = table.groupby("quantity")["unit"].unique()

@@ -93,7 +93,7 @@ def test_letters_that_a_terminal_lacks_are_escaped(monkeypatch):
         ("reproduce contraction method=kfac", "method = kfac is not allowed as an override"),
         ("reproduce contraction seeds=3 seeds=4", "seeds is set by more than one override"),
         ("reproduce contraction seeds=1,2", "written in brackets, as in seeds=[1,2]"),
-        ("reproduce contraction +method=muon method.muon.options.optimizer=torch.optim.LBFGS",
+        ("reproduce contraction +method=soap method.soap.options.optimizer=torch.optim.LBFGS",
          "is not allowed: torch.optim.LBFGS takes max_iter"),
         ("explain contraction task.noise=[0,0.1]", "task.noise = [0, 0.1] is not allowed: allowed is one"),
         ("reproduce contraction -- --configfile my.yaml", "--configfile is not allowed"),

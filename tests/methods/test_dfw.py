@@ -12,7 +12,7 @@ from helpers import (
     random_weights,
 )
 from layerwise.data.moments import Moments
-from textbook import forwards, gradients
+from textbook import damped, forwards, gradients
 
 plain = forwards(torch.eye(6, dtype=torch.float64))["plain"]
 LR = 0.3
@@ -30,12 +30,12 @@ def one_step(rule, damping=()):
 
 @pytest.mark.parametrize(("rule", "damping"), [("dfw.DFW", [0.2]), ("amgd.AMGD", [])])
 def test_features_are_an_orthonormal_basis_of_the_descended_row_space(rule, damping):
-    """The row space is that of G - lr grad_G (xx + damping I)^-1 for DFW, G - lr grad_G for AMGD;
+    """The row space is that of G - lr grad_G (xx + damping tr(xx)/d I)^-1 for DFW, G - lr grad_G for AMGD;
     projectors are compared, since the basis itself is arbitrary."""
     (G, F), (G_new, _), [(x, y), _] = one_step(rule, damping)
     direction = gradients(plain, G, F, x, y)[0]
     if rule == "dfw.DFW":
-        direction = direction @ torch.linalg.inv(x.T @ x / 20 + 0.2 * torch.eye(6, dtype=x.dtype))
+        direction = direction @ torch.linalg.inv(damped(x.T @ x / 20, 0.2))
     row_space = G - LR * direction
     assert_close(G_new @ G_new.T, torch.eye(3, dtype=G.dtype))
     assert_close(G_new.T @ G_new, torch.linalg.pinv(row_space) @ row_space)

@@ -9,7 +9,7 @@ from curvlinops import GGNLinearOperator, KFACLinearOperator
 from helpers import Weights, assert_close, population, random_batch, random_weights
 from layerwise.data.moments import Moments
 from layerwise.networks.linear import LinearView
-from textbook import forwards, ggn, gradients
+from textbook import damped, forwards, ggn, gradients
 
 plain = forwards(torch.eye(6, dtype=torch.float64))["plain"]
 N = 20
@@ -63,7 +63,7 @@ def test_the_step_solves_the_damped_system_with_curvlinops_matrix(reduction):
         H = curvlinops_matrix(GGNLinearOperator, G, F, x[s], y[s], reduction)
         gradient = torch.cat([g.flatten() for g in gradients(plain, G, F, x[s], y[s])])
         step = torch.cat([d_g[s, v].flatten(), d_f[s, v].flatten()])
-        assert_close(H @ step + dampings[v] * step, -gradient)
+        assert_close(damped(H, dampings[v]) @ step, -gradient)
 
 
 @pytest.mark.parametrize("d_y", [3, 5])
@@ -79,7 +79,7 @@ def test_the_step_solves_the_damped_system_with_autograds_jacobian(d_y):
         G, F = weights.features[s, 0], weights.head[s, 0]
         H = ggn(G, F, x[s])
         gradient = torch.cat([g.flatten() for g in gradients(plain, G, F, x[s], y[s])])
-        expected = -torch.linalg.solve(H + damping * torch.eye(len(H), dtype=H.dtype), gradient)
+        expected = -torch.linalg.solve(damped(H, damping), gradient)
         assert_close(torch.cat([d_g[s, 0].flatten(), d_f[s, 0].flatten()]), expected)
 
 

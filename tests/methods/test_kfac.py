@@ -120,7 +120,8 @@ def test_with_identity_preconditioners_it_is_alternating_sgd(limit, monkeypatch)
         monkeypatch.setattr(Plain, "view", lambda self, weights, batch: WhiteView(batch, weights))
         method, tolerance = kfac_method(of, weights, [lr], lr_head=lr), 1e-12
     else:
-        method = kfac_method(of, weights, [lr * 1e9], [1e9], False, lr_head=lr)
+        unit = float((x[0].mT @ x[0] / len(x[0])).diagonal().mean())
+        method = kfac_method(of, weights, [lr * 1e9 * unit], [1e9], False, lr_head=lr)
         tolerance = 1e-7
     actual = method.step(weights, [Moments.of_batch(x, y)])
     G_new = G - lr * gradients(plain, G, F, x[0], y[0])[0]

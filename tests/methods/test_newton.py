@@ -18,52 +18,76 @@ from helpers import (
 )
 from layerwise.data.moments import Moments
 from layerwise.networks.linear import LinearView
-from layerwise.networks.second_order import hessian
+from layerwise.networks.second_order import newton_step
 from layerwise.settings.validation import ConfigError
 from textbook import batch_loss, forwards
 
 plain = forwards(torch.eye(6, dtype=torch.float64))["plain"]
 
 
-def matrix_of(weights, moments, seed=0):
-    return hessian(weights.features[seed], weights.head[seed], moments.xx[seed], moments.yx[seed])
+def matrix_of(weights, x, y, s=0, v=0):
+    """The Hessian of a run's batch loss over (vec G, vec F) by autograd, and the gradient."""
+    G, F = weights.features[s, v], weights.head[s, v]
+
+    def loss(w):
+        g, f = w.split([G.numel(), F.numel()])
+        return batch_loss(plain, g.view_as(G), f.view_as(F), x[s], y[s])
+
+    flat = torch.cat([G.flatten(), F.flatten()])
+    return (
+        torch.autograd.functional.hessian(loss, flat),
+        torch.autograd.functional.jacobian(loss, flat),
+    )
 
 
 def newton(of, weights, lr, damping=0.0):
     return Stepper(method_settings("newton.Newton", [lr], [damping]), of, weights)
 
 
+@pytest.mark.parametrize("damping", [0.0, 0.3])
 @pytest.mark.parametrize("d_y", [3, 5])
-def test_the_hessian_is_autograds_on_the_raw_batch(d_y):
+def test_the_step_solves_autograds_hessian_of_the_raw_batch(d_y, damping):
     of = population(d_y=d_y)
     weights = random_weights(of, 2)
     x, y = random_batch(of, 20, seed=0)
     moments = Moments.of_batch(x, y)
+    gradients = LinearView(moments, tuple(weights)).gradients
+    dampings = torch.full((2, 1, 1), damping, dtype=torch.float64)
+    moves = newton_step(*weights, gradients, moments.xx, moments.yx, dampings)
+    flat = torch.cat([part.flatten(2) for part in moves], dim=2)
     for s, v in product(range(2), range(2)):
-        G, F = weights.features[s, v], weights.head[s, v]
+        H, gradient = matrix_of(weights, x, y, s, v)
+        assert torch.linalg.eigvalsh(H).min() < -0.01  # indefinite
+        assert_close(H @ flat[s, v] + damping * flat[s, v], -gradient, 1e-11)
+        assert_close(
+            flat[s, v],
+            -torch.linalg.solve(H + damping * torch.eye(len(H)).double(), gradient),
+            1e-9,
+        )
 
-        def loss(w, G=G, F=F, s=s):
-            g, f = w.split([G.numel(), F.numel()])
-            return batch_loss(plain, g.view_as(G), f.view_as(F), x[s], y[s])
 
-        expected = torch.autograd.functional.hessian(loss, torch.cat([G.flatten(), F.flatten()]))
-        assert_close(matrix_of(weights, moments, s)[v], expected)
-
-
-def test_along_the_rescalings_it_gives_the_gradient():
+def test_along_the_rescalings_the_hessian_gives_the_gradient():
     """H (A G, -F A) = (-A^T grad_G, grad_F A^T): singular there at stationary points alone."""
     of = population()
     weights = random_weights(of, 1)
-    moments = Moments.of_batch(*random_batch(of, 20, seed=0))
-    gradients = Weights(*LinearView(moments, weights).gradients)
-    A = random(3, 3, seed=5)
-    along = torch.cat([(A @ weights.features).flatten(2), -(weights.head @ A).flatten(2)], dim=2)
-    expected = torch.cat(
-        [-(A.T @ gradients.features).flatten(2), (gradients.head @ A.T).flatten(2)], dim=2
-    )
-    assert_close(matrix_of(weights, moments) @ along[0, 0], expected[0])
-    eigenvalues = torch.linalg.eigvalsh(matrix_of(weights, moments))
-    assert eigenvalues.min() < -0.01  # indefinite
+    H, gradient = matrix_of(weights, *random_batch(of, 20, seed=0))
+    G, F, A = weights.features[0, 0], weights.head[0, 0], random(3, 3, seed=5)
+    by_G, by_F = gradient.split([G.numel(), F.numel()])
+    along = torch.cat([(A @ G).flatten(), -(F @ A).flatten()])
+    expected = torch.cat([-(A.T @ by_G.view_as(G)).flatten(), (by_F.view_as(F) @ A.T).flatten()])
+    assert_close(H @ along, expected)
+
+
+@pytest.mark.parametrize(
+    ("samples", "damping", "lost"), [(5, 0.0, True), (5, 0.1, False), (9, 0.0, False)]
+)
+def test_fewer_samples_than_dimensions_need_damping(samples, damping, lost):
+    """No step is decided by what rounding makes of a zero eigenvalue."""
+    of = population()
+    weights = random_weights(of, 1)
+    batch = [Moments.of_batch(*random_batch(of, samples, seed=0))]
+    stepped = newton(of, weights, 0.1, damping).step(weights, batch)
+    assert all(part.isnan().all() if lost else part.isfinite().all() for part in stepped)
 
 
 def test_it_converges_quadratically():

@@ -137,7 +137,7 @@ def with_class(name: str, *overrides: str) -> tuple[str, ...]:
 
 def refusal(name: str, *overrides: str) -> str:
     with pytest.raises(ConfigError) as caught:
-        method = small_settings("muon", *with_class(name, *overrides)).method
+        method = small_settings("soap", *with_class(name, *overrides)).method
         load_rule(method, steps_of(method.lr, [], [1.0, 1.0], torch.zeros(1).double()))
     return str(caught.value)
 
@@ -145,7 +145,7 @@ def refusal(name: str, *overrides: str) -> str:
 @pytest.mark.parametrize("name", ["Lazy", "core.Lazy", "core.PassesOn", "core.TakesOut"])
 def test_a_class_is_found_and_trained_however_it_is_exported(name):
     """Each of them is SGD."""
-    table = run("muon", *with_class(name, "method.lr=0.1"))
+    table = run("soap", *with_class(name, "method.lr=0.1"))
     expected = run("sgd", "method.lr=0.1")
     assert np.allclose(table.excess_loss, expected.excess_loss, rtol=1e-10)
     assert table.failure.isna().all()
@@ -153,11 +153,11 @@ def test_a_class_is_found_and_trained_however_it_is_exported(name):
 
 def test_a_keyword_goes_through_kwargs():
     with_momentum = run(
-        "muon", *with_class("core.PassesOn", "+method.options.momentum=0.9", "method.lr=0.05")
+        "soap", *with_class("core.PassesOn", "+method.options.momentum=0.9", "method.lr=0.05")
     )
-    plain = run("muon", *with_class("core.PassesOn", "method.lr=0.05"))
+    plain = run("soap", *with_class("core.PassesOn", "method.lr=0.05"))
     assert not np.allclose(with_momentum.excess_loss, plain.excess_loss)
-    run("muon", *with_class("core.TakesOut", "+method.options.power=2.0", "method.lr=0.05"))
+    run("soap", *with_class("core.TakesOut", "+method.options.power=2.0", "method.lr=0.05"))
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_what_cannot_be_used_is_refused_with_the_reason(name, overrides, sentenc
 
 
 def test_a_class_that_starts_late_is_used():
-    table = run("muon", *with_class("core.Starting", "method.lr=0.1", "steps=8"))
+    table = run("soap", *with_class("core.Starting", "method.lr=0.1", "steps=8"))
     loss = table.pivot(index="seed", columns="step", values="excess_loss")
     assert (loss[5] == loss[0]).all() and (loss[6] != loss[0]).all()
 
@@ -192,8 +192,8 @@ def test_a_class_that_starts_late_is_used():
 def test_a_run_whose_step_raises_is_recorded_as_failed_alone():
     """With what it said, from the step that was refused on; the others keep every bit."""
     overrides = ("steps=24", "task.noise=0.1")
-    table = run("muon", *with_class("core.Raises", "method.lr=[0.02,0.04]", *overrides))
-    calm = run("muon", *with_class("core.Lazy", "method.lr=0.02", *overrides))
+    table = run("soap", *with_class("core.Raises", "method.lr=[0.02,0.04]", *overrides))
+    calm = run("soap", *with_class("core.Lazy", "method.lr=0.02", *overrides))
     failed = table[table.lr == 0.04]
     assert (failed.failure == "no more, of this").all()
     assert (failed.diverged_at == 21).all()
@@ -206,7 +206,7 @@ def test_a_run_whose_step_raises_is_recorded_as_failed_alone():
 
 def test_what_raises_once_it_has_diverged_has_diverged():
     """At lr = 1000 the weights pass their bound within a few steps, long before the step that raises."""
-    table = run("muon", *with_class("core.Raises", "method.lr=[0.1,1000]", "steps=24"))
+    table = run("soap", *with_class("core.Raises", "method.lr=[0.1,1000]", "steps=24"))
     assert set(table[table.lr == 1000].status) == {"ok", "diverged"}
     assert table.failure.isna().all()
 
@@ -260,8 +260,8 @@ def test_what_is_recorded_is_the_point_of_eval(name):
 
 def test_an_averaging_class_trains_beside_one_that_diverges():
     overrides = ("method.options.optimizer=pytorch_optimizer.ScheduleFreeSGD", "steps=12")
-    both = run("muon", "~method.options.weight_decay", "method.lr=[0.1,1e9]", *overrides)
-    calm = run("muon", "~method.options.weight_decay", "method.lr=0.1", *overrides)
+    both = run("soap", "~method.options.weight_decay", "method.lr=[0.1,1e9]", *overrides)
+    calm = run("soap", "~method.options.weight_decay", "method.lr=0.1", *overrides)
     assert (both[both.lr == 1e9].status.iloc[-1:] == "diverged").all()
     pd.testing.assert_frame_equal(
         both[both.lr == 0.1].reset_index(drop=True), calm, check_exact=True

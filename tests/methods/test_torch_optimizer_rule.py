@@ -138,18 +138,16 @@ def test_a_diverging_run_in_single_precision_does_not_disturb_its_neighbour(meth
     )
 
 
-@pytest.mark.parametrize(("method", "keys"), [("shampoo", None), ("soap", "GG")])
-def test_both_sides_of_both_layers_are_preconditioned(method, keys):
-    """The state holds a square matrix for each side of each layer, at the default dimensions."""
+def test_both_sides_of_both_layers_are_preconditioned():
+    """SOAP's state holds a square matrix for each side of each layer, at the default dimensions."""
     of = population(seeds=(0,), d_x=100, d_y=15, rank=8)
-    settings = small_settings(method, "method.lr=0.1").method
+    settings = small_settings("soap", "method.lr=0.1").method
     weights = random_weights(of, 1)
     stepper = Stepper(settings, of, weights)
     stepper.step(weights, [Moments.of_batch(*random_batch(of, 200, seed=0))])
     (lone,) = stepper.memory
     for parameter in lone.parameters:
-        state = lone.optimizer.state[parameter]
-        factors = state[keys] if keys else [state["pre_cond_0"], state["pre_cond_1"]]
+        factors = lone.optimizer.state[parameter]["GG"]
         assert [tuple(factor.shape) for factor in factors] == [(n, n) for n in parameter.shape]
         assert all(factor.any() for factor in factors)
 
@@ -157,7 +155,7 @@ def test_both_sides_of_both_layers_are_preconditioned(method, keys):
 def refusal(*overrides):
     """The sentence that refuses a small run."""
     with pytest.raises(ConfigError) as caught:
-        settings = small_settings("muon", *overrides).method
+        settings = small_settings("soap", *overrides).method
         load_rule(settings, steps_of(settings.lr, [], [1.0, 1.0], torch.zeros(1).double()))
     return str(caught.value)
 
@@ -182,13 +180,15 @@ def test_a_class_that_cannot_be_used_is_refused(optimizer, sentence):
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        (["+method.options.momentun=0.9"], "method.options.momentun = 0.9 is not allowed: torch.optim.Muon "
-                                          "takes weight_decay, momentum, nesterov"),
-        (["+method.options.momentun=0.9"], "did you mean 'momentum'?"),
-        (["+method.options.lr=0.1"], "method.options.lr = 0.1 is not allowed"),
-        (["method.options.optimizer=pytorch_optimizer.SOAP", "+method.options.kwargs=1"],
+        (["+method.options.momentun=0.9"], "method.options.momentun = 0.9 is not allowed: "
+                                          "pytorch_optimizer.SOAP takes betas, shampoo_beta, weight_decay"),
+        (["+method.options.shampo_beta=0.9"], "did you mean 'shampoo_beta'?"),
+        (["method.options.optimizer=torch.optim.Muon", "+method.options.lr=0.1"],
+         "method.options.lr = 0.1 is not allowed"),
+        (["+method.options.kwargs=1"],
          "method.options.kwargs = 1 is not allowed"),
-        (["+method.options.momentum=-1"], "'momentum should be >= 0 but is: -1'"),
+        (["method.options.optimizer=torch.optim.Muon", "+method.options.momentum=-1"],
+         "'momentum should be >= 0 but is: -1'"),
     ],
 )  # fmt: skip
 def test_a_keyword_that_the_class_does_not_take_is_refused(overrides, sentence):
@@ -214,7 +214,7 @@ def test_another_package_is_allowed_by_the_key(tmp_path, monkeypatch):
     (tmp_path / "my_optimizers.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     table = run(
-        "muon",
+        "soap",
         "method.lr=0.1",
         "method.options.optimizer=my_optimizers.Mine",
         "optimizer_packages=[my_optimizers]",
@@ -225,7 +225,7 @@ def test_another_package_is_allowed_by_the_key(tmp_path, monkeypatch):
 
 @pytest.mark.processes
 def test_the_app_refuses_with_one_sentence(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "layerwise.simulate", "method=muon", "task.d_x=8"]
+    command = [sys.executable, "-m", "layerwise.simulate", "method=soap", "task.d_x=8"]
     command += ["task.d_y=8", "method.options.optimizer=torch.optim.Moun"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2

@@ -113,12 +113,14 @@ def test_transfer_tasks_share_one_training(tmp_path: Path, monkeypatch: pytest.M
     cells += plan("batch_norm", "quick", [*own, "task.n_transfer=5"]).cells
     sgd = tuple(cell for cell in cells if cell.settings.method.name == "sgd")
     trained = []
-    train = linear_representation.train
+    training = linear_representation.training
     monkeypatch.setattr(
-        linear_representation, "train", lambda *of, **more: trained.append(of) or train(*of, **more)
+        linear_representation,
+        "training",
+        lambda *of, **more: trained.append(of) or training(*of, **more),
     )
     run_job(json.loads(Job(sgd).content), None, tmp_path / "together.parquet")
-    assert len(sgd) == 6 and len(trained) == 2
+    assert len(sgd) == 6 and len(trained) == 4  # two problems, tuned and reported
     together = read_table(tmp_path / "together.parquet").set_index("problem")
     for cell in sgd:
         run_cell(cell.settings, None, tmp_path / "alone.parquet")

@@ -1,6 +1,7 @@
 """From configuration to jobs: what is planned, in which parts, and what a job's content depends on."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -16,25 +17,54 @@ from layerwise.planning.compose import (
 from layerwise.planning.identity import results_label
 from layerwise.planning.overrides import read
 from layerwise.planning.places import CONFIG_DIR
-from layerwise.planning.plan import plan, plan_all
+from layerwise.planning.plan import ExperimentPlan, plan, plan_all
 from layerwise.settings.validation import ConfigError
 
 SMALL = ("seeds=2", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32")
 
 
+def apart(*overrides: str) -> ExperimentPlan:
+    """A plan whose jobs keep methods apart, as ``jobs_of: method`` of a scale makes them."""
+    return replace(plan("contraction", "paper", (*SMALL, *overrides)), methods_apart=True)
+
+
 def content(*overrides: str) -> dict[tuple[str, int], str]:
-    jobs = plan("contraction", "paper", (*SMALL, *overrides)).jobs(16)
-    return {name: job.content for name, job in jobs.items()}
+    return {name: job.content for name, job in apart(*overrides).jobs(16).items()}
 
 
 def test_parts_cover_every_cell_once_and_in_order():
-    planned = plan("contraction", "paper", SMALL)
+    planned = apart()
     whole, parts = planned.jobs(16), planned.jobs(4)
-    assert list(whole) == [("sgd", 0), ("kfac", 0)]
-    assert list(parts) == [("sgd", 0), ("sgd", 1), ("kfac", 0), ("kfac", 1)]
-    for method in ("sgd", "kfac"):
+    methods = planned.experiment.methods
+    assert list(whole) == [(method, 0) for method in methods]
+    assert list(parts) == [(method, part) for method in methods for part in (0, 1)]
+    for method in methods:
         assert parts[method, 0].cells + parts[method, 1].cells == whole[method, 0].cells
     assert len(parts["sgd", 0].cells) == 4
+
+
+@pytest.mark.parametrize(("size", "problems"), [(1, 1), (3, 1), (8, 2), (18, 6)])
+def test_a_job_of_all_methods_has_all_of_a_problems(size, problems):
+    """Whole problems, though they be more cells than a job would have; a method's next to each other."""
+    planned = plan("contraction", "paper", SMALL)
+    jobs = planned.jobs(size)
+    assert [name for name, _ in jobs] == ["all"] * (6 // problems)
+    for job in jobs.values():
+        pairs = [(cell.settings.method.name, cell.problem) for cell in job.cells]
+        names = list(dict.fromkeys(problem for _, problem in pairs))
+        assert len(names) == problems
+        assert pairs == [(method, name) for method in planned.experiment.methods for name in names]
+    assert sum(len(job.cells) for job in jobs.values()) == len(planned.cells)
+
+
+def test_an_added_method_runs_alone():
+    """It leaves the job of the others, of which a setting changes all."""
+    before = plan("contraction", "paper", SMALL).jobs(18)
+    added = plan("contraction", "paper", (*SMALL, "+method=adam")).jobs(18)
+    assert list(added) == [("all", 0), ("adam", 0)]
+    assert added["all", 0].content == before["all", 0].content
+    changed = plan("contraction", "paper", (*SMALL, "methods.kfac.damping=[0.5]")).jobs(18)
+    assert list(changed) == [("all", 0)] and changed["all", 0].content != before["all", 0].content
 
 
 def test_at_the_quick_scale_a_job_runs_all_methods_in_their_order():
@@ -43,7 +73,7 @@ def test_at_the_quick_scale_a_job_runs_all_methods_in_their_order():
     ((name, job),) = together.items()
     assert name == ("all", 0)
     methods = json.loads(job.content)
-    assert [one["settings"]["method"]["name"] for one in methods] == ["sgd", "kfac"]
+    assert [one["settings"]["method"]["name"] for one in methods] == ["sgd", "sgd_features", "kfac"]
     for one in methods:
         assert [problem["varied"]["kappa_x"] for problem in one["problems"]] == [1, 100]
 
@@ -103,7 +133,7 @@ FILES = ("rule_file", "optimizer_file")
 def test_a_run_is_what_hydra_composes(task, method):
     """Of several kinds of overrides, the later over the earlier."""
     words = [
-        f"task={task}", f"method={method}", "seeds=[3,1]", "task.noise=0.25", "task.noise=0.5",
+        f"task={task}", f"method={method}", "seeds=[3,1]", "task.basis=axis", "task.basis=rotated",
         "method.lr=[0.1,1]", "+method.options.new={a: [1]}", "++method.options.other=x", "stop_at=null",
         "task.kappa_x=${seeds}", "out='a b.csv'", "record_every=log", "dtype=float32",
     ]  # fmt: skip
@@ -116,7 +146,7 @@ def test_a_run_is_what_hydra_composes(task, method):
 @pytest.mark.parametrize("name", options("experiment"))
 def test_what_is_planned_is_what_hydra_composes(name, scale):
     """Hydra's own composition, with every method by itself, gives the same settings and overrides."""
-    task = "task.noise=0.5"
+    task = "task.kappa_x=0.5"
     ours = compose_experiment(
         name, scale, read([task, "method.sgd.lr=[0.7]", "+method.sgd.options.new={a: [1]}"])
     )
@@ -213,3 +243,16 @@ def test_an_added_method_is_left_out_where_it_does_not_fit():
     assert "needs a linear hidden layer" in planned["one_step_alignment"].left_out["dfw"]
     with pytest.raises(ConfigError, match="dfw needs a linear hidden layer"):
         plan("one_step_alignment", "quick", ["+method=dfw"])
+
+
+def test_an_experiment_may_tune_on_seeds_of_its_own_number():
+    """Next to those that report; an override and a small scale have their own say."""
+
+    def tuned_on(scale, *overrides):
+        settings = plan("mlp_modern", scale, overrides).cells[0].settings
+        assert not {*settings.tune_seeds} & {*settings.seeds}
+        return settings.tune_seeds
+
+    assert tuned_on("paper") == [104, 105, 106, 107]
+    assert tuned_on("paper", "tune_seeds=[1,2]") == [1, 2]
+    assert len(tuned_on("quick")) == 2

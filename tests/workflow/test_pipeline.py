@@ -167,6 +167,8 @@ def test_a_linked_and_a_relative_checkout_are_the_same(checkout: Checkout, tmp_p
 def test_what_reruns(
     checkout: Checkout, path: str, old: str, new: str, expected: dict[str, int]
 ) -> None:
+    """With a job for each method, ``jobs_of: method``. What a job of all methods depends on, and that an
+    added method leaves it alone, is tested on plans."""
     checkout.edit(path, old, new)
     assert checkout.due() == Counter(expected)
 

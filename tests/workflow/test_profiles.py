@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,7 @@ def test_a_failed_job_asks_for_more(checkout: ClusterCheckout) -> None:
 def test_memory_covers_the_tables_and_the_matrices(every: str | int) -> None:
     """Rows as the training loop records them, and matrices, on top of Python and Snakemake."""
     overrides = ["seeds=64", "steps=700", f"record_every={every}", "stop_at=null"]
-    job = plan("contraction", "paper", overrides).jobs(4)["kfac", 0]
+    job = replace(plan("contraction", "paper", overrides), methods_apart=True).jobs(4)["kfac", 0]
     recorded = len(record_steps(700, every))
     rows = sum(64 * len(cell.settings.method.lr) * recorded for cell in job.cells)
     needed = START_MB + (rows * ROW_BYTES + MATRICES * 64 * 100 * 100 * 8) / 1e6

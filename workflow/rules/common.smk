@@ -9,7 +9,7 @@ from layerwise.planning.request import requested
 from layerwise.planning.sources import code_of
 from layerwise.results.columns import COLLECTED, SELECTED
 from layerwise.results.files import FileError
-from layerwise.settings.experiment import NOTHING
+from layerwise.settings.selection import NOTHING
 from layerwise.settings.validation import ConfigError
 
 # Figures are files. What a user's shell names instead may not be there, and then nothing can be drawn.
@@ -104,9 +104,9 @@ def drawn_tables(wildcards):
 
 def judged_tables(wildcards):
     """What the claims are judged on: each experiment's selection and last values, or all its rows."""
-    return [
-        path for name in EXPERIMENTS for path in reduced(name, ("summary", "selection", "runs"))
-    ]
+    tables = {"batch_norm": ("summary", "selection", "traces")}
+    every = ("summary", "selection", "runs")
+    return [path for name in EXPERIMENTS for path in reduced(name, tables.get(name, every))]
 
 
 TABLES = [path for name in EXPERIMENTS for path in tables_of(name) + reduced(name, TABLES_OF[name])]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from layerwise.benchmark import engines, floor, scaling
+from layerwise.benchmark import end_to_end, engines, floor, scaling, single_index
 from layerwise.benchmark.sizes import Sizes
 from layerwise.results.files import environment, write_json
 from layerwise.results.tables import write_table
@@ -34,6 +34,8 @@ def run(sizes: Sizes, device: str, folder: Path) -> dict[str, pd.DataFrame]:
 
 def _tables(sizes: Sizes, threads: int, device: str) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "engines", engines.measure(sizes, threads, device)
+    yield "end_to_end", end_to_end.measure(sizes, threads, device)
+    yield "single_index", single_index.measure(sizes, threads, device)
     yield "scaling", scaling.measure(sizes, threads, device)
     yield "second_order", scaling.second_order(sizes, threads, device)
     for dtype in ("float64", "float32"):

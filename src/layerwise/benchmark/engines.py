@@ -42,12 +42,13 @@ def contenders(method: str, sizes: Sizes, device: str) -> dict[Engine, Contender
     measure the subspace distance alone, draw a batch more, and make a table."""
     settings = configured(sizes, method, f"device={device}")
     seeds, steps, raw = len(settings.seeds), sizes.steps, sizes.raw_steps
-    assert isinstance(settings.task, LinearTask)
+    every = settings.record_every
+    assert isinstance(settings.task, LinearTask) and isinstance(every, int)
     drawn = draw(settings.task, settings.seeds)
     runs = seeds * len(settings.method.lr)
     found = {
-        PLAIN: Contender(1, steps, _plain(settings, drawn, steps, one_seed=True)),
-        BATCHED: Contender(seeds, raw, _plain(settings, drawn, raw, one_seed=False)),
+        PLAIN: Contender(1, steps, plain(settings, drawn, steps, every, one_seed=True)),
+        BATCHED: Contender(seeds, raw, plain(settings, drawn, raw, every, one_seed=False)),
     }
     for engine, taken in (("batches", raw), ("moments", steps)):
         for dtype in ("float32", "float64"):
@@ -56,12 +57,12 @@ def contenders(method: str, sizes: Sizes, device: str) -> dict[Engine, Contender
     return found
 
 
-def _plain(
-    settings: RunSettings, drawn: Instances, steps: int, one_seed: bool
+def plain(
+    settings: RunSettings, drawn: Instances, steps: int, every: int, one_seed: bool
 ) -> Callable[[], object]:
     """The plain loop at the smallest step size, with which no run diverges."""
     task = settings.task
-    assert isinstance(task, LinearTask) and isinstance(settings.record_every, int)
+    assert isinstance(task, LinearTask)
     population, _ = populations(drawn, task.noise, torch.float32, settings.device)
     features, head = (
         torch.as_tensor(array, dtype=torch.float32, device=settings.device)
@@ -69,7 +70,7 @@ def _plain(
     )
     loop = PlainLoop(population, features, head, task.batch_size, one_seed)
     method = settings.method
-    return partial(loop.train, method.name, min(method.lr), steps, settings.record_every)
+    return partial(loop.train, method.name, min(method.lr), steps, every)
 
 
 def measure(sizes: Sizes, threads: int, device: str) -> pd.DataFrame:

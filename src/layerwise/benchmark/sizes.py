@@ -15,6 +15,8 @@ class Sizes:
     overrides: tuple[str, ...]
     steps: int  # of the plain loop and of the moment engine
     raw_steps: int  # where the raw batches of all seeds are drawn, which takes longer
+    figure: tuple[str, tuple[str, ...]]  # scale and overrides of the main comparison's plan
+    single_index: tuple[str, ...]  # overrides of a run on single-index data
     axes: dict[str, tuple[int, ...]]  # values of each of AXES
     dense_d_x: tuple[int, ...]  # for the second-order methods; Newton takes at most 1024 weights
     threads: tuple[int, ...]
@@ -29,6 +31,8 @@ FULL = Sizes(
     overrides=("task.kappa_x=100", "seeds=16", "record_every=10"),
     steps=150,
     raw_steps=30,
+    figure=("paper", ()),
+    single_index=("seeds=4", "steps=30", "record_every=5", "dtype=float32"),
     axes={
         "n": (100, 1_000, 10_000, 100_000, 1_000_000),
         "d_x": (50, 100, 200, 400, 800),
@@ -46,6 +50,8 @@ QUICK = Sizes(
                "record_every=2"),
     steps=4,
     raw_steps=2,
+    figure=("quick", ("task.d_x=8", "task.d_y=5", "task.rank=2", "steps=4")),
+    single_index=("seeds=2", "steps=2", "record_every=1", "task.d=12", "task.width=8"),
     axes={"n": (16, 64), "d_x": (6, 8), "seeds": (1, 2), "step sizes": (1, 2)},
     dense_d_x=(6, 8),
     threads=(1,),
@@ -57,6 +63,12 @@ QUICK = Sizes(
 def configured(sizes: Sizes, method: str, *overrides: str) -> RunSettings:
     """The validated settings of a method's runs. Raises ConfigError with one sentence."""
     return settings_of(compose_config([f"method={method}", *sizes.overrides, *overrides]))
+
+
+def on_single_index(sizes: Sizes, method: str, *overrides: str) -> RunSettings:
+    """The same on single-index data, with the task's own step sizes."""
+    words = ["task=single_index", f"method={method}", "method.lr=null", *sizes.single_index]
+    return settings_of(compose_config([*words, *overrides]))
 
 
 def changed(settings: RunSettings, key: str, value: object) -> RunSettings:

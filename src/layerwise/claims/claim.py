@@ -12,15 +12,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from layerwise.data.streams import generator
-
 RESAMPLES = 1000
 COVERAGE = 0.95
 
 # From the best to the worst. What was not measured is unknown, and so is a claim with such a part.
 VERDICTS = ("reproduced", "partly", "not reproduced", "not measured", "not run")
 
-# Reduced tables by experiment and name: results["condition_grid"]["summary"].
+# Reduced tables by experiment and name: results["condition_study"]["summary"].
 Results = dict[str, dict[str, pd.DataFrame]]
 
 
@@ -146,47 +144,3 @@ def verdict_on(part: Part, estimate: Estimate) -> str:
     if part.partly.met_by(estimate.low, estimate.high):
         return "partly"
     return "not reproduced"
-
-
-def single(
-    name: str,
-    statement: str,
-    source: str,
-    quantity: str,
-    values: Callable[[Results], pd.DataFrame],
-    statistic: Callable[[np.ndarray], float],
-    threshold: Bound,
-    partly: Bound,
-    figure: str,
-) -> Claim:
-    """A claim of one part with a percentile interval: ``values`` takes the tables to one row a seed, and
-    ``statistic`` takes such rows, shape (seeds, columns), to the number."""
-
-    def measure(results: Results) -> Estimate:
-        table = values(results)
-        rows = table.to_numpy(dtype=float)
-        with np.errstate(invalid="ignore"):  # of runs that diverged, infinity less infinity
-            value, drawn = statistic(rows), resampled(rows, statistic)
-        return Estimate(value, *interval(drawn), len(rows), table, drawn)
-
-    return Claim(name, statement, source, (Part(quantity, measure, threshold, partly),), figure)
-
-
-def bootstrap(rows: np.ndarray, statistic: Callable[[np.ndarray], float]) -> tuple[float, float]:
-    """Percentile interval of a statistic over resamples of the seeds (rows)."""
-    return interval(resampled(rows, statistic))
-
-
-def resampled(rows: np.ndarray, statistic: Callable[[np.ndarray], float]) -> np.ndarray:
-    """A statistic over each of RESAMPLES resamples of the seeds (rows)."""
-    rng = generator("claims bootstrap", 0)
-    picks = rng.integers(0, len(rows), size=(RESAMPLES, len(rows)))
-    return np.array([statistic(rows[pick]) for pick in picks])
-
-
-def interval(drawn: np.ndarray) -> tuple[float, float]:
-    """Percentile interval of resampled values. Infinite ones are ordered like any others, so quantiles
-    are not interpolated."""
-    tail = (1 - COVERAGE) / 2
-    low = np.quantile(drawn, tail, method="lower")
-    return float(low), float(np.quantile(drawn, 1 - tail, method="higher"))

@@ -5,6 +5,7 @@ choices that the experiment's rule selects. Metrics are a run's last ones unless
 has NaN, and infinite iterations.
 """
 
+STUDENTS = ("method", "lr", "damping", "seed", "status", "kappa_x", "test_error")
 LINEAR = ("method", "lr", "damping", "seed", "status", "kappa_x", "kappa_f")
 
 # Iterations are interpolated first passages: to the experiment's target, and to half of it.
@@ -24,17 +25,19 @@ EXPECTED: dict[str, dict[str, tuple[str, ...]]] = {
     "condition_study": {"summary": (*LINEAR, ITERATIONS, ITERATIONS_HALF)},
     "rate_and_floor": {"summary": (*LINEAR, "schedule", DISTANCE, FLOOR_THEORY)},
     "single_index_learning": {
-        "summary": ("method", "lr", "damping", "seed", "kappa_x", "link", "test_error", "alignment")
+        "summary": ("method", "lr", "damping", "seed", "kappa_x", "link", "test_error")
     },
-    "samples": {"summary": (*LINEAR, "batch_size", "samples_to_target")},
+    "samples": {"summary": (*LINEAR, "batch_size", ITERATIONS)},
     "initial_scale": {"summary": (*LINEAR, "head_scale", ITERATIONS)},
     "step_size": {"summary": (*LINEAR, "regime", DISTANCE)},
     "second_order": {"summary": (*LINEAR, "batch_size", DISTANCE)},
     "inputs": {"summary": (*LINEAR, "inputs", "mean_subspace_distance")},
     "transfer": {"summary": (*LINEAR, "steps", "transfer_loss_population")},
     "head_to_head": {"summary": (*LINEAR, "regime", DISTANCE, "transfer_loss")},
-    # Both variants at the iterations where their training losses are within 5 %.
-    "batch_norm": {"matched": ("method", "seed", "excess_loss_ratio", "transfer_loss_ratio")},
+    # Variants are compared at the iterations where their training losses are within 5 %.
+    "batch_norm": {
+        "traces": ("problem", "method", "seed", "step", "train_loss", "excess_loss", "transfer_loss")
+    },
     "modern_optimizers": {"summary": (*LINEAR, ITERATIONS)},
     "modern_alignment": {"summary": ("method", "seed", "kappa_x", ALIGNMENT_READOUT)},
     "contraction": {"summary": (*LINEAR, CONTRACTION, CONTRACTION_THEORY)},
@@ -44,7 +47,12 @@ EXPECTED: dict[str, dict[str, tuple[str, ...]]] = {
             "alignment_direction", "alignment_theory", AT_BEST_DAMPING,
         )
     },
-    "one_step_methods": {"runs": ("method", "seed", "kappa_x", "basis", "alignment_direction")},
-    "spike": {"runs": ("method", "seed", "kappa_x", "link", "index", COSINE_BIAS, AT_BEST_DAMPING)},
+    "one_step_methods": {"runs": ("method", "seed", "kappa_x", "basis", ALIGNMENT_READOUT)},
+    "spike": {"runs": ("method", "seed", "kappa_x", "link", "step", COSINE_BIAS, AT_BEST_DAMPING)},
+    "mlp_condition": {"summary": (*STUDENTS, "directions")},
+    "mlp_basis": {"summary": STUDENTS},
+    "mlp_samples": {"summary": (*STUDENTS, "n_train")},
+    "digits_mixed": {"summary": STUDENTS},
+    "digits_pixels": {"summary": (*STUDENTS, "inputs")},
     "sample_size": {"summary": (*LINEAR, "batch_size", DISTANCE, FLOOR_THEORY)},
 }  # fmt: skip

@@ -10,6 +10,9 @@ import pandas as pd
 from layerwise.claims.claim import NotMeasuredError
 from layerwise.claims.interval import Statistic
 
+# Grids are rounded to three digits.
+ROUNDING = 0.01
+
 
 def exponent(low: float, high: float) -> Statistic:
     """Slope of log median iterations in log kappa, by least squares over the values from ``low`` to
@@ -20,8 +23,8 @@ def exponent(low: float, high: float) -> Statistic:
 
     def statistic(rows: pd.DataFrame) -> float:
         keys = rows.columns.to_numpy(dtype=float)
-        inside = (keys >= low * (1 - 1e-6)) & (keys <= high * (1 + 1e-6))
-        ends = [np.isclose(keys, end, rtol=1e-6).any() for end in (low, high)]
+        inside = (keys >= low * (1 - ROUNDING)) & (keys <= high * (1 + ROUNDING))
+        ends = [np.isclose(keys, end, rtol=ROUNDING).any() for end in (low, high)]
         if not all(ends):
             raise NotMeasuredError(f"no values at {low} and {high}")
         order = np.argsort(keys[inside])

@@ -204,7 +204,11 @@ LEARNING = (
             part(
                 "test error of SGD's features over that of KFAC's, centred relu link, κ_x = 1000",
                 rows.metric_of_selected(
-                    "single_index_learning", "test_error", "method", link="relu", kappa_x=1000
+                    "single_index_learning",
+                    "test_error",
+                    "method",
+                    link="relu_centred",
+                    kappa_x=1000,
                 ),
                 ratio("sgd", "kfac"),
                 at_least(1.1),

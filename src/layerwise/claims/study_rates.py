@@ -103,7 +103,7 @@ RATES = (
             ),
             part(
                 "SGD's largest |(1 − contraction) over the sum over modes at a frozen head, less 1|",
-                rows.contraction_ratios("sgd"),
+                rows.contraction_ratios("sgd_features"),
                 largest_relative_error,
                 at_most(0.05),
                 at_most(0.15),

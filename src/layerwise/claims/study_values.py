@@ -7,6 +7,7 @@ from layerwise.claims import columns as of
 from layerwise.claims.choices import shares_within
 from layerwise.claims.claim import NotMeasuredError, Results
 from layerwise.claims.interval import Values
+from layerwise.claims.matched import matched
 from layerwise.claims.statistics import by_seed, rows_of, selected, table_of
 
 STUDY = "condition_study"
@@ -141,7 +142,7 @@ def biases(method: str, kappa_x: float) -> Values:
 
     def values(results: Results) -> pd.DataFrame:
         table = near(table_of(results, "spike", "runs"), kappa_x=kappa_x)
-        table = rows_of(table, method=method, index=0, **{of.AT_BEST_DAMPING: True})
+        table = rows_of(table, method=method, step=1, **{of.AT_BEST_DAMPING: True})
         return table.groupby("seed")[[of.COSINE_BIAS]].mean()
 
     return values
@@ -189,8 +190,8 @@ def shares_of_choices(bound: float) -> Values:
 
 
 def floors_over_theory(results: Results) -> pd.DataFrame:
-    """KFAC's last distance over its closed form, for each batch size of 300 or more."""
-    table = rows_of(selected(results, "sample_size"), method="kfac")
+    """KFAC's last distance at eta = 0.1 over its closed form, for each batch size of 300 or more."""
+    table = choices(results, "sample_size", "kfac", lr=0.1)
     table = table[table["batch_size"] >= 300]
     if table.empty:
         raise NotMeasuredError("no batch size of 300 or more")
@@ -199,11 +200,11 @@ def floors_over_theory(results: Results) -> pd.DataFrame:
 
 
 def matched_ratios(metric: str) -> Values:
-    """With batch-norm over without, at equal training loss: a column for each variant, NaN for a seed in
-    which the losses never meet."""
+    """With batch-norm over without, at equal training loss: a column for each variant and problem, NaN
+    for a seed in which the losses never meet."""
 
     def values(results: Results) -> pd.DataFrame:
-        table = table_of(results, "batch_norm", "matched")
-        return table.pivot(index="seed", columns="method", values=metric)
+        table = matched(table_of(results, "batch_norm", "traces"))
+        return table.pivot(index="seed", columns="variant", values=metric)
 
     return values

@@ -8,7 +8,7 @@ from layerwise.command.catalogue import about
 from layerwise.command.estimate import Earlier, estimate, runs
 from layerwise.command.snakemake import Due
 from layerwise.planning.plan import ExperimentPlan
-from layerwise.settings.experiment import NOTHING, SELECTIONS
+from layerwise.settings.selection import NOTHING, SELECTIONS
 
 # Snakemake's reasons for a job, by the names of the dry run.
 REASONS = {

@@ -14,7 +14,7 @@ from layerwise.results.columns import COLLECTED, SELECTED
 from layerwise.results.files import atomic_path, read_planned, read_record
 from layerwise.results.provenance import check_run
 from layerwise.results.tables import read_table
-from layerwise.settings.experiment import NOTHING
+from layerwise.settings.selection import NOTHING
 from layerwise.settings.validation import ConfigError
 
 TABLES = {

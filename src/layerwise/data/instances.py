@@ -102,7 +102,7 @@ def _draw_seed(task: LinearProblem, seed: int) -> dict[str, Array]:
         "head_true": head(generator("true head", seed), d_y, rank, task.kappa_f),
         "head_transfer": head(generator("transfer head", seed), d_y, rank, task.kappa_f),
         "features_init": init.standard_normal((rank, d_x)) / np.sqrt(d_x),
-        "head_init": init.standard_normal((d_y, rank)) / np.sqrt(rank),
+        "head_init": task.head_scale * init.standard_normal((d_y, rank)) / np.sqrt(rank),
     }
 
 

@@ -8,11 +8,12 @@ from matplotlib.figure import Figure
 
 from layerwise.figures import style
 from layerwise.results.selection import bands
-from layerwise.theory import contraction
 
-READS = {"summary": ["kappa_x", "kappa_f", "contraction", "head_sigma_min"]}
+READS = {"summary": ["kappa_x", "kappa_f", "contraction", "contraction_theory"]}
 BY = ["problem", "kappa_x", "kappa_f", "method", "lr", "damping"]
 MARKERS = "osD^vPX*<>"
+# Time constants of a run after which its slowest mode is alone, about.
+ASYMPTOTIC = 10.0
 
 
 def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
@@ -30,21 +31,19 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
 
 
 def measured(summary: pd.DataFrame) -> pd.DataFrame:
-    """Median and quartiles, over the runs that do not diverge, of 1 - contraction, and its prediction:
-    NaN for other methods than SGD and KFAC."""
+    """Median and quartiles, over the runs that do not diverge, of 1 - contraction, and the median of its
+    prediction, NaN for methods without one; ``asymptotic`` tells whether the slowest mode has taken
+    over: the run then lasts ASYMPTOTIC of its time constants."""
     stable = summary[summary["status"] == "ok"]
     stable = stable.assign(
-        rate=1 - stable["contraction"],
-        kfac=1 - contraction.kfac(stable["lr"]),
-        sgd=1
-        - contraction.sgd_slowest(stable["lr"], stable["eigenvalue_min"], stable["head_sigma_min"]),
+        rate=1 - stable["contraction"], predicted=1 - stable["contraction_theory"]
     )
     drawn = bands(stable, BY, "rate")
-    drawn["median_predicted"] = np.nan
-    for method in ("kfac", "sgd"):
-        own = drawn["method"] == method
-        drawn.loc[own, "median_predicted"] = bands(stable, BY, method)["median"]
-    return drawn
+    drawn["median_predicted"] = bands(stable, BY, "predicted")["median"]
+    drawn["median_predicted"] = drawn["median_predicted"].where(
+        np.isfinite(drawn["median_predicted"])
+    )
+    return drawn.assign(asymptotic=drawn["median"] * summary["step"].max() > ASYMPTOTIC)
 
 
 def _panel(axes: Axes, table: pd.DataFrame, method: str) -> None:
@@ -55,14 +54,17 @@ def _panel(axes: Axes, table: pd.DataFrame, method: str) -> None:
     problems = table.groupby("problem", sort=False)
     for (_, points), colour, marker in zip(problems, colours, MARKERS, strict=False):
         first = points.iloc[0]
-        axes.errorbar(
-            points["lr"], points["median"],
-            yerr=np.array([points["median"] - points["low"], points["high"] - points["median"]]),
-            ls="", marker=marker, color=colour, mfc="none", elinewidth=0.7,
-            label=rf"$\kappa_x={first['kappa_x']:g}$, $\kappa_F={first['kappa_f']:g}$",
-        )  # fmt: skip
-        if method == "sgd":
-            axes.plot(points["lr"], points["median_predicted"], color=colour, lw=0.9, zorder=1)
+        name = rf"$\kappa_x={first['kappa_x']:g}$, $\kappa_F={first['kappa_f']:g}$"
+        for asymptotic, own in points.groupby("asymptotic"):
+            spread = np.array([own["median"] - own["low"], own["high"] - own["median"]])
+            axes.errorbar(
+                own["lr"], own["median"], yerr=spread, ls="", marker=marker, color=colour,
+                mfc=colour if asymptotic else "none", elinewidth=0.7, label=name,
+            )  # fmt: skip
+            name = "_nolegend_"
+        if method != "kfac":
+            line = points[points["median_predicted"].notna()]
+            axes.plot(line["lr"], line["median_predicted"], color=colour, lw=0.9, zorder=1)
     if method == "kfac":
         line = table.drop_duplicates("lr").sort_values("lr")
         axes.plot(

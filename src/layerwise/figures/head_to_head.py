@@ -16,9 +16,14 @@ METRICS = {
 }
 
 
-def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
-    """A row for each regime, a column for each metric, a line for each method."""
+def draw(
+    tables: dict[str, pd.DataFrame], labels: dict[str, str], part: int = 0
+) -> tuple[Figure, pd.DataFrame]:
+    """A row for each regime, a column for each metric, a line for each method of a part of
+    style.in_panels."""
     drawn = panels.trace_bands(tables["traces"], list(METRICS), ["regime"])
+    groups = style.in_panels(drawn["method"].unique())
+    shown = drawn["method"].isin(groups[min(part, len(groups) - 1)])
     problems = drawn["problem"].unique()
     figure, grid = plt.subplots(
         len(problems), len(METRICS), figsize=(style.WIDTH, 2.1 * len(problems) + 0.8),
@@ -26,7 +31,7 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
     )  # fmt: skip
     for row, problem in zip(grid, problems, strict=True):
         for axes, (metric, name) in zip(row, METRICS.items(), strict=True):
-            panel = drawn[(drawn["problem"] == problem) & (drawn["metric"] == metric)]
+            panel = drawn[shown & (drawn["problem"] == problem) & (drawn["metric"] == metric)]
             panels.over_iterations(axes, panel, labels)
             first = panel.iloc[0]
             axes.set_ylabel(name)

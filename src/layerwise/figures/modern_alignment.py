@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from layerwise.figures import panels, style
 from layerwise.results.selection import bands, chosen_runs
 
-READS = {"summary": ["kappa_x", "alignment", "test_error"], "selection": []}
-METRICS = {"alignment": "alignment", "test_error": "test error"}
+READS = {"summary": ["kappa_x", "alignment_readout", "test_error"], "selection": []}
+METRICS = {"alignment_readout": "alignment", "test_error": "test error"}
 BY = ["problem", "kappa_x", "method", "damping", "lr"]
 
 

@@ -1,6 +1,6 @@
 """Iterations to the target of optimisers newer than the paper, against the condition numbers."""
 
-from layerwise.figures.condition_grid import draw
+from layerwise.figures.condition_study import draw
 
-READS = {"summary": ["kappa_x", "kappa_f", "steps_to_target"], "selection": ["lr_at_edge"]}
+READS = {"summary": ["kappa_x", "kappa_f", "iterations"], "selection": []}
 __all__ = ["draw"]

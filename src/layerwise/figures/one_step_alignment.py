@@ -14,23 +14,24 @@ from layerwise.theory.alignment import optimal_damping, predicted_alignment
 
 READS = {
     "runs": [
-        "along", "link", "spectrum", "kappa_x", "aspect_ratio", "d", "noise", "alignment",
+        "along", "link", "spectrum", "kappa_x", "aspect_ratio", "d", "noise",
         "alignment_direction", "alignment_theory",
     ]
 }  # fmt: skip
 # KFAC's damping values in the panels against kappa_x and gamma, with the shade of each.
-SHADES = {0.01: style.BLUE, 1.0: style.SKY}
+SHADES = {1.0: style.BLUE, 100.0: style.SKY}
 POINTS = 60
 LABELS = {
     "kappa_x": r"$\kappa_x$",
     "aspect_ratio": r"$\gamma = d/n$",
-    "damping": r"damping $\lambda$",
+    "damping": r"damping $\lambda/\lambda^\star$",
 }
 
 
 def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
     """A row for each link and spectrum; columns against kappa_x, gamma and damping."""
-    drawn = _means(tables["runs"])
+    every = _means(tables["runs"])
+    drawn = every[every["d"] == every["d"].max()]
     axes_of = [along for along in ("kappa_x", "aspect_ratio") if along in set(drawn["along"])]
     rows = list(drawn[["link", "spectrum"]].drop_duplicates().itertuples(index=False))
     figure, grid = plt.subplots(
@@ -47,17 +48,17 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
         axes.set_xlabel(LABELS[along])
     grid[0, 0].set_ylim(0, 1.03)
     style.legend_below(figure, grid[0, 0], columns=3)
-    return figure, drawn
+    return figure, every
 
 
 def _means(runs: pd.DataFrame) -> pd.DataFrame:
-    """Mean and standard error over seeds of both measured alignments, for each setting."""
+    """Mean and standard error over seeds of the measured alignment, for each setting."""
     by = [
         "along", "problem", "method", "damping", "link", "spectrum", "kappa_x", "aspect_ratio", "d",
         "noise", "alignment_theory",
     ]  # fmt: skip
     after = runs[runs["step"] == 1]
-    measured = after.groupby(by, sort=False, dropna=False)[["alignment_direction", "alignment"]]
+    measured = after.groupby(by, sort=False, dropna=False)[["alignment_direction"]]
     means = measured.mean().join(measured.sem().add_suffix("_error"))
     return means.reset_index()
 
@@ -70,11 +71,24 @@ def _predict(row: Any, method: str, **changes: Any) -> np.ndarray:
     return np.array(
         [
             predicted_alignment(
-                method, spectrum(row.spectrum, row.d, kappa), gamma, row.link, row.noise, damping
-            )
+                method,
+                spectrum(row.spectrum, row.d, kappa),
+                gamma,
+                row.link,
+                row.noise,
+                damping * _best(row, kappa, gamma)[0],
+            )  # fmt: skip
             for kappa, gamma, damping in zip(*(value.ravel() for value in values), strict=True)
         ]
     )
+
+
+def _best(row: Any, kappa_x: float, aspect_ratio: float) -> tuple[float, float]:
+    """The best damping of a drawn row's problem at these values, and its alignment."""
+    found = optimal_damping(
+        spectrum(row.spectrum, row.d, kappa_x), aspect_ratio, row.link, row.noise
+    )
+    return float(found[0]), float(found[1])
 
 
 def _against(axes: Axes, table: pd.DataFrame, along: str, labels: dict[str, str]) -> None:
@@ -86,7 +100,8 @@ def _against(axes: Axes, table: pd.DataFrame, along: str, labels: dict[str, str]
         own = table[(table["method"] == method) & (table["damping"] == damping)]
         if own.empty:
             continue
-        name = labels[method] + (rf", $\lambda={damping:g}$" if method == "kfac" else "")
+        multiple = "" if damping == 1 else rf"{damping:g}\,"
+        name = labels[method] + (rf", ${multiple}\lambda^\star$" if method == "kfac" else "")
         first: Any = next(own.itertuples())
         grid = np.geomspace(own[along].min(), own[along].max(), POINTS)
         axes.plot(
@@ -108,16 +123,11 @@ def _against_damping(axes: Axes, table: pd.DataFrame, labels: dict[str, str]) ->
     axes.plot(grid, _predict(first, "kfac", damping=grid), color=style.BLUE)
     _points(axes, kfac, "damping", style.BLUE, labels["kfac"])
     axes.axhline(sgd["alignment_theory"].iloc[0], color=style.RED)
-    best, alignment = optimal_damping(
-        spectrum(first.spectrum, first.d, first.kappa_x),
-        first.aspect_ratio,
-        first.link,
-        first.noise,
-    )
-    axes.plot(best, alignment, ls="", marker="*", ms=8, color=style.BLACK, zorder=4)
+    alignment = _best(first, first.kappa_x, first.aspect_ratio)[1]
+    axes.plot(1.0, alignment, ls="", marker="*", ms=8, color=style.BLACK, zorder=4)
     axes.set_xscale("log")
     axes.set_title(
-        rf"star: optimum at $\kappa_x={first.kappa_x:g}$, $\gamma={first.aspect_ratio:g}$"
+        rf"star: $\lambda^\star$ at $\kappa_x={first.kappa_x:g}$, $\gamma={first.aspect_ratio:g}$"
     )
 
 
@@ -125,8 +135,4 @@ def _points(axes: Axes, table: pd.DataFrame, along: str, colour: str, name: str)
     axes.errorbar(
         table[along], table["alignment_direction"], yerr=table["alignment_direction_error"], ls="",
         marker="o", color=colour, label=name, elinewidth=0.7,
-    )  # fmt: skip
-    axes.plot(
-        table[along], table["alignment"], ls="", marker="x", color=colour, ms=5,
-        label=f"{name}, update's singular vector",
     )  # fmt: skip

@@ -54,6 +54,32 @@ def over_iterations(axes: Axes, panel: pd.DataFrame, labels: dict[str, str]) -> 
     lines_with_bands(axes, panel[panel["step"] > 0], "step", labels)
 
 
+def passages(
+    axes: Axes, table: pd.DataFrame, along: str, labels: dict[str, str], budget: float
+) -> None:
+    """Iterations against a setting on log axes: a line with quartile bars for each method where its
+    median arrives, and an arrow at the budget where it does not."""
+    axes.set(xscale="log", yscale="log")
+    methods = style.ordered(table["method"].unique())
+    # Arrows of several methods at one place stand beside each other.
+    shifts = np.linspace(-1, 1, len(methods)) if len(methods) > 1 else np.zeros(1)
+    for method, shift in zip(methods, shifts, strict=True):
+        line = table[table["method"] == method].sort_values(along)
+        look = style.of_method(method, labels)
+        reached = finite(line)
+        high = reached["high"].clip(upper=budget)
+        spread = np.array([reached["median"] - reached["low"], high - reached["median"]])
+        axes.errorbar(
+            reached[along], reached["median"], yerr=spread.clip(0), **look, elinewidth=0.7
+        )
+        for value in line[along][~np.isfinite(line["median"])]:
+            at = value * 10 ** (0.03 * shift)
+            axes.annotate(
+                "", (at, budget * 1.5), (at, budget), annotation_clip=False,
+                arrowprops={"arrowstyle": "->", "color": look["color"], "lw": 0.9},
+            )  # fmt: skip
+
+
 def over_setting(
     axes: Axes, table: pd.DataFrame, along: str, labels: dict[str, str], scale: str = "log"
 ) -> None:

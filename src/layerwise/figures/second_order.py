@@ -12,7 +12,7 @@ from layerwise.figures import panels, style
 from layerwise.results.selection import VARIANT, bands, chosen_runs
 
 READS = {
-    "summary": ["kappa_x", "kappa_f", "batch_size", "subspace_distance", "steps_to_target"],
+    "summary": ["kappa_x", "kappa_f", "batch_size", "subspace_distance", "iterations"],
     "selection": [],
 }
 VARIED = ["damping"]
@@ -51,7 +51,7 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
         axes.set_xlabel("step size")
     upper.colorbar(image, ax=grid, label="subspace distance at the end", shrink=0.8)
     left, right = lower.subplots(1, 2)
-    passage = bands(chosen_runs(tables["summary"], tables["selection"]), BY, "steps_to_target")
+    passage = bands(chosen_runs(tables["summary"], tables["selection"]), BY, "iterations")
     panels.over_setting(left, passage, "batch_size", labels)
     left.set(xlabel="batch size $n$", ylabel="iterations to the target distance")
     stable = drawn.assign(median=drawn["diverged"].eq(0).astype(float))

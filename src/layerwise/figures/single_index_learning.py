@@ -1,45 +1,84 @@
-"""Single-index learning beyond one step: alignment and test error of every method (the paper's Fig. 3)."""
+"""What single-index learning comes to: excess error and alignment against kappa_x, link by link."""
 
+import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from layerwise.figures import panels, style
 from layerwise.results.selection import bands
 
-READS = {"traces": ["along", "kappa_x", "aspect_ratio", "alignment", "test_error"]}
-METRICS = {"alignment": "alignment", "test_error": "test error"}
-AXES = {"kappa_x": r"$\kappa_x$", "samples_ratio": "$n/d$", "step": "step"}
-BY = ["along", "problem", "kappa_x", "samples_ratio", "step", "method", "damping", "lr"]
+READS = {
+    "traces": [
+        "kappa_x", "link", "aspect_ratio", "alignment_readout", "test_error", "noise_floor",
+        "test_error_linear", "test_error_ridge", "test_error_oracle",
+    ]
+}  # fmt: skip
+METRICS = {"excess": "excess test error", "misalignment": r"$1-$ alignment"}
+BASELINES = {
+    "random": (":", "random features"),
+    "linear": ("--", "best linear predictor"),
+    "ridge": ("-.", "ridge on the inputs"),
+    "oracle": ("-", "true direction"),
+}
+BY = ["problem", "kappa_x", "link", "method", "damping", "lr"]
+PART = 0  # of style.in_panels
 
 
-def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
-    """Columns: after the last step against kappa_x and against n/d, and over the steps at the largest
-    value of n/d's column's kappa_x; rows: the metrics."""
-    traces = tables["traces"].assign(samples_ratio=lambda table: 1 / table["aspect_ratio"])
-    drawn = pd.concat(
-        [bands(traces, BY, metric).assign(metric=metric) for metric in METRICS], ignore_index=True
-    )
-    last = drawn[drawn["step"] == drawn["step"].max()]
-    ratios = last[last["along"] == "aspect_ratio"]
-    fixed = ratios["kappa_x"].max() if len(ratios) else last["kappa_x"].max()
-    columns = {
-        "kappa_x": last[last["along"] == "kappa_x"],
-        "samples_ratio": last[last["kappa_x"] == fixed] if len(ratios) else ratios,
-        "step": drawn[(drawn["along"] == "kappa_x") & (drawn["kappa_x"] == fixed) & (drawn["step"] > 0)],
-    }  # fmt: skip
-    shown = {key: table for key, table in columns.items() if len(table)}
+def draw(
+    tables: dict[str, pd.DataFrame], labels: dict[str, str], part: int = PART
+) -> tuple[Figure, pd.DataFrame]:
+    """A row for each link, a column for each metric, after the last step."""
+    drawn = measured(tables["traces"])
+    groups = style.in_panels(drawn.loc[drawn["kind"] == "method", "method"].unique())
+    methods = groups[min(part, len(groups) - 1)]
+    links = list(drawn["link"].unique())
     figure, grid = plt.subplots(
-        len(METRICS), len(shown), figsize=(style.WIDTH, 4.6), sharey="row", sharex="col",
+        len(links), len(METRICS), figsize=(style.WIDTH, 1.9 * len(links) + 0.8), sharex=True,
         squeeze=False,
     )  # fmt: skip
-    for row, (metric, name) in zip(grid, METRICS.items(), strict=True):
-        for axes, (along, table) in zip(row, shown.items(), strict=True):
-            panels.lines_with_bands(axes, table[table["metric"] == metric], along, labels)
-            panels.label_values(axes, table[along])
-        row[0].set_ylabel(name)
-    grid[0, 0].set_ylim(0, 1.03)
-    for axes, along in zip(grid[-1], shown, strict=True):
-        axes.set_xlabel(AXES[along])
+    for row, link in zip(grid, links, strict=True):
+        for axes, (metric, name) in zip(row, METRICS.items(), strict=True):
+            own = drawn[(drawn["link"] == link) & (drawn["metric"] == metric)]
+            shown = own[(own["kind"] == "method") & own["method"].isin(methods)]
+            panels.over_setting(axes, shown, "kappa_x", labels)
+            _baselines(axes, own[own["kind"] != "method"])
+            panels.label_values(axes, own["kappa_x"])
+            axes.set_ylabel(name)
+            axes.set_title(f"link {str(link).replace('_', ' ')}")
+    for axes in grid[-1]:
+        axes.set_xlabel(r"$\kappa_x$")
     style.legend_below(figure, grid[0, 0], columns=4)
     return figure, drawn
+
+
+def measured(traces: pd.DataFrame) -> pd.DataFrame:
+    """Median and quartiles over seeds after the last step of the excess over the noise's share, and of
+    one less the alignment; ``kind`` is method, or the baseline that it is."""
+    last = traces[traces["step"] == traces["step"].max()]
+    start = traces[(traces["step"] == 0) & (traces["method"] == traces["method"].iloc[0])]
+    floor = last["noise_floor"]
+    of = last.assign(
+        excess=last["test_error"] - floor, misalignment=1 - last["alignment_readout"].abs()
+    )
+    parts = [bands(of, BY, metric).assign(metric=metric, kind="method") for metric in METRICS]
+    first = last[last["method"] == last["method"].iloc[0]]
+    excess = {
+        "random": (start, start["test_error"]),
+        "linear": (first, first["test_error_linear"]),
+        "ridge": (first, first["test_error_ridge"]),
+        "oracle": (first, first["test_error_oracle"]),
+    }
+    for kind, (runs, error) in excess.items():
+        own = runs.assign(excess=error - runs["noise_floor"])
+        parts.append(bands(own, BY, "excess").assign(metric="excess", kind=kind))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _baselines(axes: Axes, table: pd.DataFrame) -> None:
+    for kind, (line_style, name) in BASELINES.items():
+        line = table[(table["kind"] == kind) & np.isfinite(table["median"])].sort_values("kappa_x")
+        if len(line):
+            axes.plot(line["kappa_x"], line["median"].clip(lower=1e-6), color=style.GREY,
+                      ls=line_style, lw=1.0, label=name, zorder=1)  # fmt: skip

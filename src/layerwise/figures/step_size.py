@@ -1,4 +1,4 @@
-"""Final error against the step size, and how far from the best one a step size may be."""
+"""Final distance against the step size, for each method by itself, and how wide a range ends well."""
 
 import numpy as np
 import pandas as pd
@@ -6,75 +6,86 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from layerwise.figures import panels, style
-from layerwise.results.selection import VARIANT, around_best, bands, width
+from layerwise.figures import style
+from layerwise.results.selection import VARIANT, bands, decades_within
 
 READS = {"summary": ["regime", "kappa_x", "kappa_f", "subspace_distance"]}
-FACTOR = 2.0
-# A method whose best median is above this has not learnt the subspace: its width says nothing.
-LEARNT = 0.5
-
-
-def finals(summary: pd.DataFrame) -> pd.DataFrame:
-    """Median and quartiles over seeds of the last subspace distance; infinite if any seed diverged."""
-    by = ["problem", "regime", "kappa_x", "kappa_f", *VARIANT]
-    diverged = summary["status"].ne("ok").groupby([summary[key] for key in by]).transform("any")
-    return bands(summary.assign(subspace_distance=summary["subspace_distance"].mask(diverged)), by,
-                 "subspace_distance")  # fmt: skip
-
-
-def widths(drawn: pd.DataFrame) -> pd.DataFrame:
-    """``decades``: log10 of the ratio of the largest to the smallest step size of the run of grid
-    values around the best with a median within FACTOR of its, NaN where the best is above LEARNT;
-    ``open``: it ends at the grid's edge."""
-    rows = []
-    for keys, line in drawn.groupby(["problem", "regime", "method"], sort=False):
-        line = line.sort_values("lr")
-        lr, median = line["lr"].to_numpy(), line["median"].to_numpy()
-        low, high = around_best(median, FACTOR)
-        is_open = low == 0 or high == len(lr) - 1
-        decades = width(lr, median, FACTOR) if median.min() <= LEARNT else np.nan
-        rows.append((*keys, lr[median.argmin()], decades, is_open))
-    return pd.DataFrame(rows, columns=["problem", "regime", "method", "lr_best", "decades", "open"])
+BY = ["problem", "regime", "kappa_x", "kappa_f", *VARIANT]
+BOUND = 0.1  # a distance that ends well
 
 
 def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
-    """A panel for each regime, and the widths."""
+    """A small panel for each method: the step size over the largest one with which no seed diverges."""
     drawn = finals(tables["summary"])
-    wide = widths(drawn)
+    methods = style.ordered(drawn["method"].unique())
+    columns = min(4, len(methods))
+    rows = -(-len(methods) // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(style.WIDTH, 1.6 * rows + 0.5), sharex=True,
+                                sharey=True, squeeze=False)  # fmt: skip
+    for axes in grid.ravel()[len(methods) :]:
+        axes.set_visible(False)
     regimes = list(drawn["regime"].unique())
-    figure, grid = plt.subplots(
-        1, len(regimes) + 1, figsize=(style.WIDTH, 3.4), width_ratios=[*[1.0] * len(regimes), 0.8]
-    )
-    for axes, regime in zip(grid, regimes, strict=False):
-        own = drawn[drawn["regime"] == regime]
-        panels.over_setting(axes, own, "lr", labels)
-        first = own.iloc[0]
-        axes.set_title(
-            rf"{regime}: $\kappa_x={first['kappa_x']:g}$, $\kappa_F={first['kappa_f']:g}$"
+    for axes, method in zip(grid.ravel(), methods, strict=False):
+        for regime, line_style in zip(regimes, ("-", "--", ":"), strict=False):
+            own = drawn[(drawn["method"] == method) & (drawn["regime"] == regime)]
+            _panel(
+                axes, own.sort_values("lr"), style.of_method(method, labels)["color"], line_style
+            )
+        wide = drawn[drawn["method"] == method].drop_duplicates("regime").set_index("regime")
+        widths = ", ".join(f"{wide.loc[regime, 'decades']:.2g}" for regime in regimes)
+        axes.set_title(f"{labels[method]}: {widths}", fontsize=7)
+        axes.axhline(BOUND, color=style.GREY, lw=0.7)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("distance")
+    for axes in grid[-1]:
+        axes.set_xlabel(r"$\eta/\eta_{\max}$")
+    handles = [
+        plt.Line2D([], [], color=style.BLACK, ls=ls) for ls in ("-", "--", ":")[: len(regimes)]
+    ]
+    first = drawn.drop_duplicates("regime")
+    names = [
+        rf"{regime}: $\kappa_x={kappa_x:g}$, $\kappa_F={kappa_f:g}$"
+        for regime, kappa_x, kappa_f in zip(
+            first["regime"], first["kappa_x"], first["kappa_f"], strict=True
         )
-        axes.set_xlabel("step size")
-    grid[0].set_ylabel("subspace distance at the end")
-    _bars(grid[-1], wide, regimes, labels)
-    style.legend_below(figure, grid[0], columns=4)
-    return figure, drawn.merge(wide, on=["problem", "regime", "method"])
+    ]
+    figure.legend(handles, names, loc="outside lower center", ncols=3)
+    return figure, drawn
 
 
-def _bars(axes: Axes, wide: pd.DataFrame, regimes: list[str], labels: dict[str, str]) -> None:
-    """A bar for each method and regime; an arrow where the range ends at the grid's edge, a dash where
-    the method has not learnt."""
-    methods = style.ordered(wide["method"].unique())[::-1]
-    height = 0.8 / len(regimes)
-    for place, regime in enumerate(regimes):
-        own = wide[wide["regime"] == regime].set_index("method").loc[methods]
-        y = np.arange(len(methods)) + (0.5 * (len(regimes) - 1) - place) * height
-        colours = [style.of_method(method, labels)["color"] for method in methods]
-        axes.barh(y, own["decades"], height, color=colours, alpha=1.0 if place == 0 else 0.5)
-        for at, (value, is_open) in zip(y, own[["decades", "open"]].to_numpy(), strict=True):
-            if np.isnan(value):
-                axes.text(0, at, " –", va="center", fontsize=6)
-            elif is_open:
-                axes.text(value, at, " →", va="center", fontsize=6)
-    axes.set_yticks(np.arange(len(methods)), [labels[method] for method in methods], fontsize=6)
-    axes.set(xlabel=f"width within a factor of {FACTOR:g}, decades")
-    axes.set_title(f"full: {regimes[0]}, pale: {regimes[-1]}")
+def finals(summary: pd.DataFrame) -> pd.DataFrame:
+    """Median and quartiles over seeds of the last distance, infinite where any seed diverged; ``lr_max``,
+    the largest step size with which none does, and ``decades`` that end within BOUND."""
+    diverged = summary["status"].ne("ok").groupby([summary[key] for key in BY]).transform("any")
+    masked = summary.assign(subspace_distance=summary["subspace_distance"].mask(diverged))
+    drawn = bands(masked, BY, "subspace_distance")
+    best = drawn.sort_values("median", kind="stable").drop_duplicates(["problem", "method"])
+    keys = ["problem", "method", "damping"]
+    drawn = drawn.merge(best[keys], on=keys)  # of several dampings the best
+    parts = []
+    for _, line in drawn.groupby(["problem", "method"], sort=False):
+        ordered = line.sort_values("lr")
+        lr, median = ordered["lr"].to_numpy(), ordered["median"].to_numpy()
+        stable = lr[np.isfinite(median)]
+        parts.append(
+            ordered.assign(
+                lr_max=stable.max() if len(stable) else np.nan,
+                decades=decades_within(lr, median, BOUND),
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def _panel(axes: Axes, line: pd.DataFrame, colour: str, line_style: str) -> None:
+    """A regime's line, shaded where it ends well, and a cross on top for what diverges."""
+    x = line["lr"] / line["lr_max"]
+    median = line["median"].where(np.isfinite(line["median"]))
+    axes.set(xscale="log", yscale="log")
+    axes.plot(x, median, color=colour, ls=line_style, marker="o", ms=2.5)
+    axes.fill_between(x, line["low"].where(median.notna()), line["high"].where(median.notna()),
+                      color=colour, alpha=0.15, lw=0)  # fmt: skip
+    axes.fill_between(x, median, BOUND, where=(median <= BOUND).to_numpy(), color=colour, alpha=0.15,
+                      lw=0, interpolate=True)  # fmt: skip
+    lost = x[median.isna()]
+    axes.plot(lost, np.full(len(lost), 1.0), ls="", marker="x", ms=4, color=colour, clip_on=False,
+              transform=axes.get_xaxis_transform())  # fmt: skip

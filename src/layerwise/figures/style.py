@@ -42,6 +42,7 @@ WINE, OLIVE = "#882255", "#999933"
 
 METHODS: dict[str, dict[str, Any]] = {
     "sgd": {"color": RED, "marker": "o", "linestyle": "-"},
+    "sgd_features": {"color": RED, "marker": "s", "linestyle": "--"},
     "adam": {"color": ORANGE, "marker": "s", "linestyle": "-"},
     "amgd": {"color": PURPLE, "marker": "^", "linestyle": "-"},
     "dfw": {"color": SKY, "marker": "v", "linestyle": "-"},
@@ -54,12 +55,24 @@ METHODS: dict[str, dict[str, Any]] = {
     "soap": {"color": WINE, "marker": "h", "linestyle": "--"},
     "muon": {"color": OLIVE, "marker": "d", "linestyle": "-"},
     "spectral": {"color": OLIVE, "marker": "8", "linestyle": "--"},
+    "momentum": {"color": PURPLE, "marker": "o", "linestyle": "--"},
+    "adam_95": {"color": ORANGE, "marker": "D", "linestyle": "-."},
+    "kfac_first": {"color": SKY, "marker": "P", "linestyle": "--"},
     "bn_hidden_sgd": {"color": RED, "marker": "<", "linestyle": "--"},
+    "bn_hidden_momentum": {"color": PURPLE, "marker": "<", "linestyle": ":"},
+    "bn_hidden_adam_95": {"color": ORANGE, "marker": "4", "linestyle": (0, (5, 1))},
     "bn_hidden_adam": {"color": ORANGE, "marker": "<", "linestyle": "--"},
     "bn_input_sgd": {"color": RED, "marker": ">", "linestyle": ":"},
     "bn_input_adam": {"color": ORANGE, "marker": ">", "linestyle": ":"},
     "whitened_sgd": {"color": GREY, "marker": "*", "linestyle": "-."},
+    "whitened_adam": {"color": GREY, "marker": "s", "linestyle": ":"},
 }
+# Those with normalised or whitened inputs or features, and a variant of KFAC: where there are many methods
+# they have panels of their own.
+NORMALISED = (
+    "kfac_input", "bn_hidden_sgd", "bn_hidden_adam", "bn_input_sgd", "bn_input_adam", "whitened_sgd",
+)  # fmt: skip
+MOST = 6  # methods of a panel
 # A method that is not listed gets one of these, by its position among the unlisted.
 SPARE = [
     {"color": color, "marker": marker, "linestyle": (0, (3, 1, 1, 1))}
@@ -71,6 +84,18 @@ def ordered(names: Iterable[str]) -> list[str]:
     """Method names in the order of METHODS, unlisted ones last."""
     listed = list(METHODS)
     return sorted(names, key=lambda name: listed.index(name) if name in listed else len(listed))
+
+
+def in_panels(names: Iterable[str]) -> list[list[str]]:
+    """Methods that share panels, in order: all of them, or where there are more than MOST those that are
+    NORMALISED apart."""
+    methods = ordered(set(names))
+    if len(methods) <= MOST:
+        return [methods]
+    parts = [
+        [method for method in methods if (method in NORMALISED) is apart] for apart in (False, True)
+    ]
+    return [part for part in parts if part]
 
 
 def of_method(name: str, labels: dict[str, str]) -> dict[str, Any]:

@@ -1,6 +1,5 @@
-"""Transfer loss against the number of samples that the head is refitted on."""
+"""Transfer loss against the steps of training, on a task with a head and a Sigma_x of its own."""
 
-import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
@@ -9,30 +8,34 @@ from layerwise.figures import panels, style
 from layerwise.results.selection import VARIANT, bands, chosen_runs
 
 READS = {
-    "summary": [
-        "kappa_x", "kappa_f", "noise", "d_y", "rank", "n_transfer", "transfer_loss",
-    ],
+    "summary": ["kappa_x", "kappa_f", "steps", "transfer_loss_population", "subspace_distance"],
     "selection": [],
-}  # fmt: skip
+}
+METRICS = {
+    "transfer_loss_population": "transfer loss, best head",
+    "subspace_distance": "subspace distance",
+}
+BY = ["problem", "kappa_x", "kappa_f", "steps", *VARIANT]
 
 
 def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
-    """A line for each method's features, and the expected loss with the true ones."""
+    """A panel for each metric, a row for up to six methods each."""
     runs = chosen_runs(tables["summary"], tables["selection"])
-    runs = runs.assign(
-        true_features=runs["noise"] ** 2 * runs["d_y"] * runs["rank"]
-        / (2 * (runs["n_transfer"] - runs["rank"] - 1))
+    drawn = pd.concat(
+        [bands(runs, BY, metric).assign(metric=metric) for metric in METRICS], ignore_index=True
+    )
+    groups = style.in_panels(drawn["method"].unique())
+    figure, grid = plt.subplots(
+        len(groups), len(METRICS), figsize=(style.WIDTH, 2.2 * len(groups) + 0.7), sharex=True,
+        sharey="col", squeeze=False,
     )  # fmt: skip
-    by = ["problem", "kappa_x", "kappa_f", "n_transfer", "true_features", *VARIANT]
-    drawn = bands(runs, by, "transfer_loss")
-    figure, axes = plt.subplots(figsize=(style.COLUMN, 3.4))
-    panels.over_setting(axes, drawn, "n_transfer", labels)
-    oracle = drawn.drop_duplicates("n_transfer").sort_values("n_transfer")
-    oracle = oracle[np.isfinite(oracle["true_features"]) & (oracle["true_features"] > 0)]
-    axes.plot(
-        oracle["n_transfer"], oracle["true_features"], color=style.GREY, ls="--", zorder=1,
-        label="true features",
-    )  # fmt: skip
-    axes.set(xlabel="samples of the transfer task", ylabel="transfer loss")
-    style.legend_below(figure, axes, columns=2)
+    for row, methods in zip(grid, groups, strict=True):
+        for axes, (metric, name) in zip(row, METRICS.items(), strict=True):
+            own = drawn[drawn["method"].isin(methods) & (drawn["metric"] == metric)]
+            panels.over_setting(axes, own, "steps", labels)
+            panels.label_values(axes, own["steps"])
+            axes.set_ylabel(name)
+        row[1].legend(fontsize=6)
+    for axes in grid[-1]:
+        axes.set_xlabel("steps of training")
     return figure, drawn

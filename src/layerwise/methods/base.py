@@ -21,20 +21,29 @@ from layerwise.settings.validation import ConfigError
 Scale = Literal["gradient", "natural", "joint", "own"]
 
 
-class Steps(NamedTuple):
+class Steps:
     """The variants trained side by side: every damping value with every step size, in that order.
 
-    ``lr`` has a tensor for each layer, shape (V, 1, 1) or (S, V, 1, 1), in the network's units;
-    ``damping`` (D, 1, 1) has a value for each V / D successive variants.
+    ``damping`` (D, 1, 1) has a value for each V / D successive variants. ``factor`` is the schedule's:
+    the training loop sets it before each step, so rules read ``lr`` anew in each.
     """
 
-    lr: Layers
-    damping: Tensor
+    def __init__(self, lr: Layers, damping: Tensor) -> None:
+        self._lr, self.damping = lr, damping
+        self.factor = 1.0
+
+    @property
+    def lr(self) -> Layers:
+        """The step sizes now: a tensor for each layer, shape (V, 1, 1) or (S, V, 1, 1), in the network's
+        units."""
+        if self.factor == 1:
+            return self._lr
+        return tuple(layer * self.factor for layer in self._lr)
 
     @property
     def variants(self) -> int:
         """V."""
-        return self.lr[0].shape[-3]
+        return self._lr[0].shape[-3]
 
 
 def steps_of(

@@ -7,12 +7,14 @@ import torch
 
 from layerwise.methods.base import Scale, Steps
 from layerwise.networks.base import Layers, Need, View
+from layerwise.networks.factors import in_units
 from layerwise.networks.linalg import orthonormal_rows
 
 
 class DFW:
     """De-biased feature whitening (Zhang et al. 2023): Eq. 5 with P_G = I and eta_F = 1, features
-    re-orthonormalised, head and features fitted on independent batches.
+    re-orthonormalised, head and features fitted on independent batches. Damping is in units of the mean
+    eigenvalue of the batch's Sigma_x.
 
     That (A G, F A^-1) is the same function, which makes orthonormal features no restriction, holds for
     linear hidden layers alone.
@@ -37,7 +39,10 @@ class DFW:
         first, second = views
         direction = first.gradient(0).expand(-1, self._steps.variants, -1, -1)
         if self.whiten:
-            direction = first.inputs(0).solve(direction, self._steps.damping)
+            factor = first.inputs(0)
+            steps = self._steps
+            damping = in_units(steps.damping, factor.matrix, steps.variants)
+            direction = factor.solve(direction, damping)
         moved = torch.addcmul(first.weights[0], self._steps.lr[0], direction, value=-1)
         features = orthonormal_rows(moved)
         return (features, second.at((features, *first.weights[1:])).refitted()), None

@@ -10,7 +10,8 @@ from layerwise.networks.factors import for_variants
 
 class GaussNewton:
     """W <- W - lr * (H + damping)^-1 gradient, with H the Gauss-Newton matrix over all layers, cross terms
-    included; the network solves it. H is singular: damping must be positive."""
+    included; the network solves it. H is singular: damping, in units of its mean eigenvalue, must be
+    positive."""
 
     needs: ClassVar[frozenset[Need]] = frozenset({"gauss_newton"})
     batches: ClassVar[int] = 1

@@ -8,7 +8,8 @@ from layerwise.networks.factors import for_variants
 
 
 class Newton(GaussNewton):
-    """W <- W - lr * (Hessian + damping I)^-1 gradient. The Hessian is indefinite away from a minimum, so
+    """W <- W - lr * (Hessian + damping I)^-1 gradient, damping in units of the mean size of the Hessian's
+    diagonal. The Hessian is indefinite away from a minimum, so
     undamped Newton is drawn to saddle points as well; a singular system gives NaN."""
 
     needs: ClassVar[frozenset[Need]] = frozenset({"hessian"})

@@ -5,20 +5,20 @@ from typing import Any
 
 from torch import Tensor
 
-from layerwise.methods.base import Update
+from layerwise.methods.base import Steps, Update
 from layerwise.networks.base import Layers, View
 
 
 class Normalised:
     """Any rule, made with step sizes of 1, on a network that trains its first layer alone.
 
-    ``lr`` (V, 1, 1) are the step sizes. ``size`` takes rows (S, V, width, d) that act on a view's
+    ``steps`` holds the step sizes, (V, 1, 1). ``size`` takes rows (S, V, width, d) that act on a view's
     inputs to their root mean square over the population's x, (S, V, 1, 1): step size eta moves G x, in
     root mean square over x and the units, by eta times what it is.
     """
 
-    def __init__(self, rule: Update, lr: Tensor, size: Callable[[View, Tensor], Tensor]) -> None:
-        self._rule, self._lr, self._size = rule, lr, size
+    def __init__(self, rule: Update, steps: Steps, size: Callable[[View, Tensor], Tensor]) -> None:
+        self._rule, self._steps, self._size = rule, steps, size
 
     def start(self, weights: Layers) -> Any:
         return self._rule.start(weights)
@@ -29,4 +29,4 @@ class Normalised:
         (moved,), memory = self._rule.step(views, memory)
         change = moved - before
         unit = self._size(view, before) / self._size(view, change)
-        return (before + self._lr * unit * change,), memory
+        return (before + self._steps.lr[0] * unit * change,), memory

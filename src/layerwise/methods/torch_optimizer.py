@@ -82,6 +82,8 @@ class TorchOptimizer(OfGradients):
             ]
             view = view.at(_stacked(points, variants))
         gradients = _runs(view.gradients, variants)
+        if self.steps.factor != 1:  # else lr is what the class, which may change it, has made of it
+            self._schedule(runs)
         runs = [_stepped(run, of) for run, of in zip(runs, gradients, strict=True)]
         results = [
             run.parameters
@@ -90,6 +92,14 @@ class TorchOptimizer(OfGradients):
             for run, layers in zip(runs, values, strict=True)
         ]
         return _stacked(results, variants), runs
+
+    def _schedule(self, runs: Sequence[Run | Lost]) -> None:
+        """Set the lr of every run's optimiser to what it is now."""
+        lrs = self.steps.lr[0].flatten().tolist()
+        for place, run in enumerate(runs):
+            if isinstance(run, Run):
+                for group in run.optimizer.param_groups:
+                    group["lr"] = lrs[place % len(lrs)]
 
     def _run(self, layers: Layers, lr: float) -> Run:
         parameters = tuple(Parameter(layer.clone()) for layer in layers)

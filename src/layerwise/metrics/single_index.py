@@ -14,9 +14,11 @@ from layerwise.data.single_index import Instance, draw_fresh
 from layerwise.metrics.ridge import Ridge, validated_ridge
 from layerwise.metrics.singular import Singular, cosine, leading_singular
 from layerwise.networks.activations import ACTIVATIONS, standardise
-from layerwise.networks.single_index import INPUTS
+from layerwise.networks.inputs import INPUTS
 from layerwise.settings.tasks.single_index import SingleIndexTask
 
+# Biases of the oracle's features, in units of beta^T x (ours).
+ORACLE_BIASES = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
 # Leading singular values that ``singular_values`` records (ours).
 SINGULAR_VALUES = 20
 
@@ -38,6 +40,7 @@ class Bench:
         fit, held_out, test = draw_fresh(task, instance, seed)
         self._sizes = [task.n, task.n_choice, task.n_validation, task.n_test]
         x = instance.from_eigenbasis(torch.cat([fit.inputs, held_out.inputs, test.inputs]))
+        self._original = x
         self._inputs = INPUTS[network](x[: task.n], instance)
         self._x = self._inputs.reaching(x)
         self.labels = torch.cat([fit.labels, held_out.labels]).split(self._sizes[:3])
@@ -65,6 +68,24 @@ class Bench:
     def noise_floor(self) -> Tensor:
         """The share of the noise in the test sample's variance."""
         return self._noise**2 / (self.clean[3].var(correction=0) + self._noise**2)
+
+    @cached_property
+    def error_ridge(self) -> Tensor:
+        """Test error of ridge regression on the inputs themselves."""
+        return self._refitted(self._original)
+
+    @cached_property
+    def error_oracle(self) -> Tensor:
+        """Test error of a ridge readout on features of the true direction, max(+-beta^T x + b, 0)."""
+        index = (self._original @ self.instance.direction)[:, None]
+        biases = index.new_tensor(ORACLE_BIASES)
+        return self._refitted(torch.cat([index + biases, biases - index], dim=1).clamp(min=0))
+
+    def _refitted(self, features: Tensor) -> Tensor:
+        """Test error of a ridge readout on features of all samples."""
+        fit, choice, _, test = features.split(self._sizes)
+        ridge = validated_ridge(fit, self.labels[0], choice, self.labels[1])
+        return self.error(ridge.predict(test), self.clean[3])
 
     @cached_property
     def error_linear(self) -> Tensor:
@@ -139,6 +160,18 @@ def cosine_biased(run: Learnt) -> Value:
     return abs(cosine(run.update.top, biased))
 
 
+def cosine_bias(run: Learnt) -> Value:
+    """Cosine of what the step learnt through the readout of the start with the part of Sigma_x beta that
+    is orthogonal to beta, as signed as its cosine with beta is; NaN where beta is an eigenvector."""
+    beta = run.instance.direction
+    biased = run.instance.times_covariance_power(beta, 1.0)
+    rest = biased - (biased @ beta) / (beta @ beta) * beta
+    learnt = run.instance.readout @ run.change
+    if not bool(rest.norm() > 1e-6 * biased.norm()):
+        return torch.nan
+    return cosine(learnt, rest) * (1 if cosine(learnt, beta) >= 0 else -1)
+
+
 def spike_ratio(run: Learnt) -> Value:
     """sigma_1 / sigma_2 of the change; a matrix of one row or column has no second."""
     values = run.update.values
@@ -150,11 +183,14 @@ METRICS: dict[str, Callable[[Learnt], Value]] = {
     "alignment": _of_change(alignment),
     "alignment_readout": _of_change(alignment_readout),
     "cosine_biased": _of_change(cosine_biased),
+    "cosine_bias": _of_change(cosine_bias),
     "spike_ratio": _of_change(spike_ratio),
     "validation_error": lambda run: run.refitted_error(2),
     "test_error": lambda run: run.refitted_error(3),
     "network_error": lambda run: run.bench.error(run.features[3] @ run.head, run.bench.clean[3]),
     "test_error_linear": lambda run: run.bench.error_linear,
+    "test_error_ridge": lambda run: run.bench.error_ridge,
+    "test_error_oracle": lambda run: run.bench.error_oracle,
     "noise_floor": lambda run: run.bench.noise_floor,
 }
 

@@ -90,11 +90,12 @@ class View:
 
     def gauss_newton(self, damping: Tensor) -> Layers:
         """The descent step -(H + damping)^-1 gradient over all layers at once, H the Gauss-Newton matrix;
-        damping (V, 1, 1)."""
+        damping (V, 1, 1) in units of its mean eigenvalue."""
         raise self._lacks("gauss_newton")
 
     def newton(self, damping: Tensor) -> Layers:
-        """The same with the true Hessian; NaN where the sum is singular."""
+        """The same with the true Hessian, damping in units of its diagonal's mean size; NaN where the sum
+        is singular."""
         raise self._lacks("hessian")
 
     def at(self, weights: Layers) -> "View":

@@ -14,6 +14,13 @@ def for_variants(damping: Tensor, variants: int) -> Tensor:
     return damping.repeat_interleave(variants // damping.shape[-3], dim=-3)
 
 
+def in_units(damping: Tensor, matrix: Tensor, variants: int) -> Tensor:
+    """Damping (D, 1, 1) in units of the mean eigenvalue of a seed's matrix (S, m, m) or of a run's
+    (S, V or 1, m, m): (S, D, 1, 1) or (S, V, 1, 1)."""
+    mean = matrix.diagonal(dim1=-2, dim2=-1).mean(dim=-1)[..., None, None]
+    return damping * mean[:, None] if matrix.ndim == 3 else for_variants(damping, variants) * mean
+
+
 def _identity(matrix: Tensor) -> Tensor:
     return torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
 

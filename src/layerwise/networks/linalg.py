@@ -19,8 +19,7 @@ def cholesky(matrix: Tensor) -> Tensor:
     """Lower Cholesky factors; NaN where a matrix is not positive definite, so that the run that
     needed it is recorded as diverged and its neighbours are left alone."""
     factor, failed = torch.linalg.cholesky_ex(matrix)
-    factor[failed != 0] = torch.nan
-    return factor
+    return factor.masked_fill_((failed != 0)[..., None, None], torch.nan)
 
 
 def solve_factored_right(rows: Tensor, factor: Tensor) -> Tensor:
@@ -49,7 +48,10 @@ def orthonormal_rows(matrix: Tensor) -> Tensor:
 
 def damped_descent(matrix: Tensor, gradient: Tensor, damping: Tensor) -> Tensor:
     """-(matrix + damping I)^-1 gradient for symmetric, perhaps indefinite matrices; NaN where the sum is
-    singular. matrix (V or 1, N, N), gradient (V or 1, N), damping (V, 1, 1)."""
+    singular. matrix (V or 1, N, N), gradient (V or 1, N), damping (V, 1, 1) in units of the mean size of
+    the matrix's diagonal."""
+    size = matrix.diagonal(dim1=-2, dim2=-1).abs().mean(dim=-1)[:, None, None]
+    damping = damping * size
     identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
     damped = matrix + damping * identity
     solution, failed = torch.linalg.solve_ex(damped, gradient.expand(len(damped), -1))

@@ -25,6 +25,10 @@ def least_squares_head(features: Tensor, moments: Moments) -> Tensor:
     return LinearView(moments, (features,)).refitted()
 
 
+def _trace(matrix: Tensor) -> Tensor:
+    return matrix.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+
+
 class LinearView(View):
     """f(x) = F G x on the moments of what reaches the first layer: Eq. 5's parts in closed form."""
 
@@ -58,12 +62,22 @@ class LinearView(View):
 
     def gauss_newton(self, damping: Tensor) -> Layers:
         features, head = self.weights
-        return gauss_newton_step(features, head, self.gradients, self._moments.xx, damping)
+        added = damping * self._curvature
+        return gauss_newton_step(features, head, self.gradients, self._moments.xx, added)
 
     def newton(self, damping: Tensor) -> Layers:
         features, head = self.weights
-        moments = self._moments
-        return newton_step(features, head, self.gradients, moments.xx, moments.yx, damping)
+        moments, added = self._moments, damping * self._curvature
+        return newton_step(features, head, self.gradients, moments.xx, moments.yx, added)
+
+    @cached_property
+    def _curvature(self) -> Tensor:
+        """The mean eigenvalue of the Gauss-Newton matrix, its trace over the number of weights, and so
+        the mean of the Hessian's diagonal: (S, V, 1, 1)."""
+        features, head = self.weights
+        of_features = head.square().sum(dim=(-2, -1)) * _trace(self._moments.xx)[:, None]
+        trace = of_features + head.shape[-2] * _trace(self._zz)
+        return (trace / (features[0, 0].numel() + head[0, 0].numel()))[..., None, None]
 
     def at(self, weights: Layers) -> "LinearView":
         return LinearView(self._moments, weights)

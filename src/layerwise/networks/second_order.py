@@ -10,27 +10,29 @@ With Sigma = Q diag(l) Q^T and F = U diag(s) V^T, the rows of V^T dG Q separate,
 leaves one k x k system for each row of U^T dF. That is exact and costs one eigendecomposition a
 batch, shared by all variants, where a dense solve would take k (d_x + d_y) unknowns for each.
 
-Newton. The Hessian is the Gauss-Newton matrix plus the residual's cross term
+Newton. The Hessian adds the residual's cross term to the left sides, with E = F G Sigma - E[y x^T]:
 
-    d^2 L / dG_ai dF_mb  =  F_ma (G Sigma)_bi  +  (a = b) (F G Sigma - E[y x^T])_mi
+    F^T (F dG + dF G) Sigma + dF^T E + damping dG = -grad_G
+    (F dG + dF G) Sigma G^T + E dG^T + damping dF = -grad_F
 
-It is indefinite away from a minimum, so undamped Newton is drawn to saddle points as well. Along the
-rescalings (A G, F A^-1) it vanishes with the gradient: it is singular there at stationary points
-alone, and an undamped step close to one is decided by rounding.
+In the bases of Q and V the features' block F^T F (x) Sigma is diagonal, so that eliminating dG leaves one
+system of the k d_y entries of dF. The Hessian is indefinite away from a minimum, so undamped Newton is
+drawn to saddle points as well. Along the rescalings (A G, F A^-1) it vanishes with the gradient: it is
+singular there at stationary points alone, and an undamped step close to one is decided by rounding.
 """
 
 import torch
 from torch import Tensor
 
 from layerwise.networks.base import Layers
-from layerwise.networks.linalg import damped_descent, solve_spd_right, times_seed_matrix
+from layerwise.networks.linalg import solve_spd_right, times_seed_matrix
 
 
 def gauss_newton_step(
     features: Tensor, head: Tensor, gradients: Layers, xx: Tensor, damping: Tensor
 ) -> Layers:
-    """(dG, dF), shaped as the weights (S, V, …); xx (S, d_x, d_x). damping (V, 1, 1) must be positive,
-    since H is singular along the rescalings (A G, F A^-1)."""
+    """(dG, dF), shaped as the weights (S, V, …); xx (S, d_x, d_x). damping (S, V, 1, 1), as it is added to
+    H, must be positive, since H is singular along the rescalings (A G, F A^-1)."""
     eigenvalues, q = torch.linalg.eigh(xx)
     u, s, v = _small_svd(head)
     spread = eigenvalues[:, None, None, :]  # l, (S, 1, 1, d)
@@ -63,32 +65,49 @@ def _small_svd(head: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def newton_step(
     features: Tensor, head: Tensor, gradients: Layers, xx: Tensor, yx: Tensor, damping: Tensor
 ) -> Layers:
-    """-(Hessian + damping I)^-1 gradient by a dense LU solve; NaN where the sum is singular. Shapes as
-    in :func:`gauss_newton_step`. Memory grows with V (k (d_x + d_y))^2, for one seed at a time."""
-    flat = torch.cat([part.flatten(2) for part in gradients], dim=2)
-    moves = [
-        damped_descent(hessian(*seed), gradient, damping)
-        for *seed, gradient in zip(features, head, xx, yx, flat, strict=True)
-    ]
-    d_g, d_f = torch.stack(moves).split([features[0, 0].numel(), head[0, 0].numel()], dim=2)
-    return d_g.unflatten(2, features.shape[2:]), d_f.unflatten(2, head.shape[2:])
+    """(dG, dF) as in :func:`gauss_newton_step`, for any damping (V, 1, 1); NaN where the sum is singular,
+    or its features' block up to rounding: undamped on fewer samples than dimensions, all singular."""
+    eigenvalues, q = torch.linalg.eigh(xx)
+    squares, v = torch.linalg.eigh(head.mT @ head)
+    spread = eigenvalues[:, None, None, :]  # l, (S, 1, 1, d)
+    g, f = v.mT @ times_seed_matrix(features, q), head @ v
+    e = f @ (g * spread) - (yx @ q)[:, None]  # E Q, (S, V, d_y, d)
+    r_g = v.mT @ times_seed_matrix(-gradients[0], q)
+    r_f = -(gradients[1] @ v)
+    block = squares[..., None] * spread + damping  # the features', (S, V, k, d)
+    size = block.abs()
+    rounding = (
+        block.shape[-1] * torch.finfo(block.dtype).eps * size.amax(dim=(-2, -1), keepdim=True)
+    )
+    singular = (size <= rounding).any(dim=-1, keepdim=True).any(dim=-2, keepdim=True)
+    inverse = torch.where(singular, torch.nan, 1 / block)
+    matrix = _eliminated(g, f, e, spread, inverse)
+    matrix.diagonal(dim1=-2, dim2=-1).add_(damping.squeeze(-1))
+    moved = inverse * r_g
+    right = r_f - f @ (moved * spread) @ g.mT - e @ moved.mT
+    solution, failed = torch.linalg.solve_ex(matrix, right.flatten(2).expand(matrix.shape[:-1]))
+    solution = torch.where((failed != 0)[..., None], torch.nan, solution)
+    d_f = solution.unflatten(-1, right.shape[-2:])  # dF V
+    d_g = moved - inverse * (f.mT @ d_f @ g * spread + d_f.mT @ e)  # V^T dG Q
+    return times_seed_matrix(v @ d_g, q.mT), d_f @ v.mT
 
 
-def hessian(features: Tensor, head: Tensor, xx: Tensor, yx: Tensor) -> Tensor:
-    """The Hessian over (vec G, vec F), rows flattened first: (V, N, N) with N = k (d_x + d_y).
+def _eliminated(g: Tensor, f: Tensor, e: Tensor, spread: Tensor, inverse: Tensor) -> Tensor:
+    """The undamped matrix over the entries (m, b) of dF V without V^T dG Q, (S, V, k d_y, k d_y):
 
-    One seed's variants: features (V, k, d_x), head (V, d_y, k), xx (d_x, d_x), yx (d_y, d_x).
+    (m = n) (G Sigma G^T)_bc - sum_a F_ma F_na A^a_bc - F_mc B^c_bn - F_nb B^b_cm - (b = c) D^b_mn
+
+    with W_a = diag(inverse_a), A^a = G Sigma W_a Sigma G^T, B^c = G Sigma W_c E^T and D^b = E W_b E^T.
     """
-    k, d_y = features.shape[-2], head.shape[-2]
-    feature_x = features @ xx  # G Sigma
-    residual = head @ feature_x - yx
-    features_block = torch.einsum("vab,ij->vaibj", head.mT @ head, xx)
-    head_block = torch.einsum("mn,vab->vmanb", torch.eye(d_y).to(xx), feature_x @ features.mT)
-    cross = torch.einsum("vma,vbi->vaimb", head, feature_x)
-    cross += torch.einsum("ab,vmi->vaimb", torch.eye(k).to(xx), residual)
-    first, second, across = (
-        block.flatten(3, 4).flatten(1, 2) for block in (features_block, head_block, cross)
-    )
-    return torch.cat(
-        [torch.cat([first, across], dim=2), torch.cat([across.mT, second], dim=2)], dim=1
-    )
+    weighted = inverse[:, :, :, None, :]  # W_a in front of rows: (S, V, a, 1, d)
+    scaled = g * spread
+    a = (scaled[:, :, None] * weighted).flatten(2, 3) @ scaled.mT
+    a = a.unflatten(2, (g.shape[2], g.shape[2]))  # A^a_bc
+    b = ((scaled[:, :, None] * weighted).flatten(2, 3) @ e.mT).unflatten(2, a.shape[2:4])  # B^c_bn
+    d = ((e[:, :, None] * weighted).flatten(2, 3) @ e.mT).unflatten(2, (g.shape[2], e.shape[2]))
+    across = torch.einsum("svmc,svcbn->svmbnc", f, b)
+    through = torch.einsum("svma,svna,svabc->svmbnc", f, f, a)
+    matrix = -through - across - across.permute(0, 1, 4, 5, 2, 3)
+    matrix.diagonal(dim1=2, dim2=4).add_((scaled @ g.mT)[..., None])  # (s, v, b, c, m)
+    matrix.diagonal(dim1=3, dim2=5).sub_(d.permute(0, 1, 3, 4, 2))  # (s, v, m, n, b)
+    return matrix.flatten(4, 5).flatten(2, 3)

@@ -6,7 +6,7 @@ from typing import Any
 
 from layerwise.planning.drawing import file_name
 from layerwise.planning.plan import ExperimentPlan
-from layerwise.settings.experiment import NOTHING
+from layerwise.settings.selection import NOTHING
 
 ASSETS = Path(__file__).with_name("assets")  # the page's style, program and templates
 

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 from layerwise.planning.sources import PACKAGE_DIR
 from layerwise.results.columns import COLLECTED, SELECTED, columns_of
-from layerwise.settings.experiment import NOTHING, Experiment
+from layerwise.settings.experiment import Experiment
 from layerwise.settings.run import RunSettings
+from layerwise.settings.selection import NOTHING
 from layerwise.settings.validation import ConfigError, nearest
 
 SAYS = ("READS", "METHODS", "VARIED", "EXPERIMENT")

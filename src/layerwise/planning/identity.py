@@ -26,7 +26,7 @@ LIST_KEYS = frozenset(
     if get_origin(field.annotation) is list
 )
 # What changes no run: how runs are selected, drawn and called.
-AFTER_RUNS = re.compile(r"experiment\.(target|select_by|figures|caption)|methods\.\w+\.label")
+AFTER_RUNS = re.compile(r"experiment\.(figures|caption)|methods\.\w+\.label")
 # A word that Hydra reads as text without quotes.
 WORD = re.compile(r"[A-Za-z_][\w.-]*")
 MISSING = object()

@@ -27,16 +27,14 @@ class Job:
 
     @cached_property
     def methods(self) -> list[dict[str, Any]]:
-        """All that affects its numbers, method by method: a method's cells differ in their tasks alone."""
+        """All that affects its numbers, method by method: cells of an entry differ in their tasks alone."""
         methods: dict[str, dict[str, Any]] = {}
         for cell in self.cells:
-            name = cell.settings.method.name
-            if name not in methods:
-                shared = cell.settings.model_dump(exclude={"task"})
-                methods[name] = {"settings": shared, "problems": []}
+            shared = cell.settings.model_dump(exclude={"task"})
             task = cell.settings.task.model_dump()
             own = {"problem": cell.problem, "varied": cell.varied, "task": task}
-            methods[name]["problems"].append(own)
+            entry = methods.setdefault(canonical(shared), {"settings": shared, "problems": []})
+            entry["problems"].append(own)
         return list(methods.values())
 
     @property
@@ -63,8 +61,10 @@ class Job:
     def instances(self) -> tuple[str, ...]:
         """Canonical JSON of each of the instances that its cells share with others; none where a run
         draws its own."""
-        found = (cell.settings.task.instance(cell.settings.seeds) for cell in self.cells)
-        return tuple({instance: None for instance in found if instance is not None})
+        found = (
+            instance for cell in self.cells for instance in cell.settings.instances if instance
+        )
+        return tuple(dict.fromkeys(found))
 
     @cached_property
     def code(self) -> str:

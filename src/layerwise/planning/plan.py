@@ -20,12 +20,15 @@ from layerwise.settings.experiment import Experiment, Scale
 from layerwise.settings.memory import ROW_BYTES, rows
 from layerwise.settings.method import filled_in
 from layerwise.settings.run import run_settings
+from layerwise.settings.selection import NOTHING
 from layerwise.settings.validation import ConfigError, nearest, validate
 
 # Cells of a job, unless Snakemake's configuration says otherwise.
 CELLS_PER_JOB = 16
 # Memory of a job's tables together, unless one cell's alone takes more.
 TABLES_BYTES = 8e9
+# Settings of a run, beside its task's, that an experiment's problems may vary.
+RUN_AXES = ("steps", "schedule")
 # The name of jobs that run all methods of an experiment.
 ALL_METHODS = "all"
 
@@ -40,17 +43,26 @@ class ExperimentPlan:
     labels: dict[str, str]
     methods_apart: bool
     left_out: dict[str, str]  # methods that were to be added and do not fit, with the refusal
+    added: frozenset[str]  # methods that the experiment has by overrides alone
 
     def jobs(self, cells_per_job: int = CELLS_PER_JOB) -> dict[tuple[str, int], Job]:
-        """Jobs by method, or ALL_METHODS, and part, at most ``cells_per_job`` cells."""
-        cells: dict[str, list[Cell]] = {}
-        for method in self.experiment.methods:
-            own = [cell for cell in self.cells if cell.settings.method.name == method]
-            cells.setdefault(method if self.methods_apart else ALL_METHODS, []).extend(own)
+        """Jobs by method, or ALL_METHODS, and part, at most ``cells_per_job`` cells.
+
+        A job of all methods has all of a problem's, which share what they are trained on, though they be
+        more cells. A method that overrides add runs alone, so that it leaves the others' jobs as they are.
+        """
+        methods = self.experiment.methods
+        blocks: dict[str, dict[str, list[Cell]]] = {}
+        for method in methods:
+            alone = self.methods_apart or method in self.added
+            own = blocks.setdefault(method if alone else ALL_METHODS, {})
+            for cell in self.cells:
+                if cell.settings.method.name == method:
+                    own.setdefault(cell.problem, []).append(cell)
         return {
-            (name, part): Job(tuple(some))
-            for name, own in cells.items()
-            for part, some in enumerate(_parts(own, cells_per_job))
+            (name, part): Job(_by_method(some, methods))
+            for name, own in blocks.items()
+            for part, some in enumerate(_parts(list(own.values()), cells_per_job))
         }
 
     @property
@@ -62,26 +74,34 @@ class ExperimentPlan:
     def summary(self) -> str:
         """What was run, in words, for captions."""
         first = self.cells[0]
+        tuned_on = len(first.settings.tune_seeds or [])
         varied = {key for cell in self.cells for key in cell.varied}
         shared = {
             key: value
             for key, value in first.settings.task.model_dump().items()
             if value is not None and key not in varied
         }
-        return self.experiment.described(shared, first.settings.steps, len(first.settings.seeds))
+        seeds = len(first.settings.seeds)
+        return self.experiment.described(shared, first.settings.steps, seeds, tuned_on)
 
 
-def _parts(cells: Sequence[Cell], cells_per_job: int) -> list[list[Cell]]:
-    """Cells in their order, at most ``cells_per_job`` together, and fewer where their tables, which a job
-    holds at once, would not fit."""
+def _by_method(cells: Sequence[Cell], methods: Sequence[str]) -> tuple[Cell, ...]:
+    """Those of a method next to each other."""
+    return tuple(sorted(cells, key=lambda cell: methods.index(cell.settings.method.name)))
+
+
+def _parts(blocks: Sequence[Sequence[Cell]], cells_per_job: int) -> list[list[Cell]]:
+    """Whole blocks of cells in their order, at most ``cells_per_job`` cells or one block together, and
+    fewer where their tables, which a job holds at once, would not fit."""
     parts: list[list[Cell]] = []
-    held = 0
-    for cell in cells:
-        size = ROW_BYTES * rows(cell.settings)
-        if not parts or len(parts[-1]) == cells_per_job or held + size > TABLES_BYTES:
+    held = 0.0
+    for block in blocks:
+        size = sum(ROW_BYTES * rows(cell.settings) for cell in block)
+        full = not parts or len(parts[-1]) + len(block) > cells_per_job
+        if full or held + size > TABLES_BYTES:
             parts.append([])
-            held = 0
-        parts[-1].append(cell)
+            held = 0.0
+        parts[-1].extend(block)
         held += size
     return parts
 
@@ -129,16 +149,24 @@ def _plan(name: str, scale: str, overrides: Overrides, everywhere: bool) -> Expe
     base = {key: value for key, value in content.items() if key not in PATH_KEYS}
     # What an override sets, a scale leaves as it is.
     changed = {change.key for change in overrides.changes}
-    if scaled.max_steps is not None and "steps" not in changed:
-        base["steps"] = min(base["steps"], scaled.max_steps)
+    if scaled.own_seeds and experiment.seeds is not None and "seeds" not in changed:
+        base["seeds"] = list(range(base["seeds"][0], base["seeds"][0] + experiment.seeds))
+    if scaled.own_seeds and experiment.tune_seeds is not None and "tune_seeds" not in changed:
+        base["tune_seeds"] = experiment.tune_seeds
+    base |= _tuning(experiment, base["tune_seeds"], changed)
     for method in experiment.methods:
         methods[method] = filled_in(methods[method], base["task"])
         if isinstance(lr := methods[method]["lr"], list) and f"methods.{method}.lr" not in changed:
-            methods[method]["lr"] = scaled.thinned(lr, scaled.lr_points)
+            kept = {*scaled.thinned(lr, scaled.lr_points), *methods[method].get("fixed_lr", [])}
+            methods[method]["lr"] = [value for value in lr if value in kept]
     set_keys = [key for key in base["task"] if f"task.{key}" in changed and key not in LIST_KEYS]
     replaced = {key: one_value(key, base["task"][key]) for key in set_keys}
     base["task"] |= replaced
+    replaced |= {key: base[key] for key in RUN_AXES if key in changed}
     problems = [plain(problem) for problem in expand(experiment.problems, scaled, replaced)]
+    if scaled.max_steps is not None and "steps" not in changed:
+        for one in (base, *(problem for problem in problems if "steps" in problem)):
+            one["steps"] = min(one["steps"], scaled.max_steps)
     cells: dict[str, list[Cell]] = {}
     left_out: dict[str, str] = {}
     for method in experiment.methods:
@@ -154,7 +182,7 @@ def _plan(name: str, scale: str, overrides: Overrides, everywhere: bool) -> Expe
     experiment = experiment.model_copy(update={"methods": present})
     ordered = tuple(cell for row in zip(*cells.values(), strict=True) for cell in row)
     if ordered:
-        shared = set(LABEL_KEYS).intersection(*problems)
+        shared = {*LABEL_KEYS, *RUN_AXES}.intersection(*problems)
         check_figures(experiment, [cell.settings for cell in ordered], shared)
     return ExperimentPlan(
         experiment,
@@ -163,7 +191,23 @@ def _plan(name: str, scale: str, overrides: Overrides, everywhere: bool) -> Expe
         {method: labels[method] for method in present},
         scaled.jobs_of == "method",
         left_out,
+        frozenset(added),
     )
+
+
+def _tuning(experiment: Experiment, tune_seeds: Any, changed: set[str]) -> dict[str, Any]:
+    """The settings by which an experiment's runs select a choice; none where all choices are reported."""
+    if experiment.reports == "all" or experiment.select_by == NOTHING:
+        if tune_seeds is not None and "tune_seeds" in changed:
+            raise ConfigError(
+                f"tune_seeds = {tune_seeds} is not allowed: all choices are reported, leave null"
+            )
+        return {"tune_seeds": None}
+    if tune_seeds is None:
+        return {}
+    selected = {"select_by": experiment.select_by}
+    passes = experiment.select_by == "iterations"
+    return selected | ({"target": experiment.target} if passes else {})
 
 
 def _label(method: dict[str, Any]) -> str:
@@ -201,7 +245,9 @@ def _refuse_idle(overrides: Overrides, plans: dict[str, ExperimentPlan]) -> None
 
 
 def _cell(varied: dict[str, Any], base: dict[str, Any], method: dict[str, Any], word: str) -> Cell:
-    changes = {key: value for key, value in varied.items() if key not in LABEL_KEYS}
+    named = {key: value for key, value in varied.items() if key not in LABEL_KEYS}
+    of_run = {key: named.pop(key) for key in RUN_AXES if key in named}
+    changes = named
     unknown = [key for key in changes if key not in base["task"]]
     if unknown:
         raise ConfigError(
@@ -209,7 +255,7 @@ def _cell(varied: dict[str, Any], base: dict[str, Any], method: dict[str, Any], 
             f"{nearest(unknown[0], list(base['task']))}"
         )
     try:
-        settings = run_settings(base | {"task": base["task"] | changes, "method": method})
+        settings = run_settings(base | of_run | {"task": base["task"] | changes, "method": method})
     except ConfigError as error:
         raise ConfigError(str(error).replace("method.", f"{word}.{method['name']}.")) from None
     readable = "_".join(f"{key}-{value}" for key, value in varied.items())

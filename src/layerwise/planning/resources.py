@@ -12,13 +12,17 @@ from layerwise.planning.pipeline import Instances
 from layerwise.settings.memory import MATRICES, REDUCED_BYTES, ROW_BYTES, matrix_bytes, rows, runs
 
 START_MB = 1000  # Python with torch takes 350, and each of the two Snakemakes around it 180
+HELD_MATRICES = 4  # d x d matrices for each seed, of a method that waits for its next batch
 # Minutes of a step of one run at d = 100; measured: 0.1 ms for most methods, 10 ms for the slowest.
 RUN_STEP_MINUTES = 1e-3 / 60
 
 
 def simulate_mb(job: Job) -> int:
-    """Memory of a job: the tables of all its cells, which it writes as one, and its largest cell."""
-    matrices = MATRICES * max(matrix_bytes(cell.settings) for cell in job.cells)
+    """Memory of a job: the tables of all its cells, which it writes as one, its largest cell, and what the
+    methods that train in step with it hold between two steps."""
+    others = len({cell.settings.method.name for cell in job.cells}) - 1
+    largest = max(matrix_bytes(cell.settings) for cell in job.cells)
+    matrices = (MATRICES + HELD_MATRICES * others) * largest
     return START_MB + round((_rows(job) * ROW_BYTES + matrices) / 1e6)
 
 

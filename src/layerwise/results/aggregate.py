@@ -7,34 +7,39 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
+from layerwise.results.columns import REPORTING, RUN_KEYS, TUNING
 from layerwise.results.growing import Growing
-from layerwise.results.selection import chosen_runs, score_variants, select, summarise
+from layerwise.results.selection import chosen_runs, score_variants, select
+from layerwise.results.summary import summarise
 from layerwise.results.tables import read_table
 
-# What every run table of a pipeline has; its task adds its own settings and metrics.
-JOB_COLUMNS = ("problem", "method", "damping", "lr", "seed")
-TRACE_COLUMNS = ("step", "status", "diverged_at")
+# What is read of every run table; its task adds its own settings and metrics.
+TRACE_COLUMNS = ("stage", "step", "status", "diverged_at")
 
 
 def aggregate(tables: Iterable[Path], select_by: str, target: float | None, out: Path) -> list[str]:
     """Write summary, scores, selection and traces as .parquet into the folder ``out``, and the
     selection also as .csv, for people.
 
-    Returns a warning for each selection at the edge of its grid.
+    Scores, and so the selection, are of the tuning seeds where there are some; summary and traces are of
+    the reporting seeds. Returns a warning for each selection at the edge of its grid.
     """
     warnings = []
     with _parts(out) as parts:
         names = ("summary", "scores", "selection", "traces")
         summaries, scores, selections, traces = (Growing(Path(parts), name) for name in names)
         for path in tables:
-            runs = read_table(path, (*JOB_COLUMNS, *TRACE_COLUMNS))
-            summary = summarise(runs, target)
-            score = score_variants(summary, select_by)
+            runs = read_table(path, (*RUN_KEYS, *TRACE_COLUMNS))
+            tuned = runs["stage"] == TUNING
+            reported = runs[runs["stage"] == REPORTING]
+            summary = summarise(reported, target)
+            tried = summarise(runs[tuned], target) if tuned.any() else summary
+            score = score_variants(tried, select_by)
             selection = select(score)
             summaries.append(summary)
             scores.append(score)
             selections.append(selection)
-            traces.append(chosen_runs(runs, selection))
+            traces.append(chosen_runs(reported, selection))
             warnings += _edge_warnings(selection)
         for name, table in zip(names, (summaries, scores, selections, traces), strict=True):
             table.write(out / f"{name}.parquet")
@@ -47,7 +52,7 @@ def collect(tables: Iterable[Path], out: Path) -> None:
     with _parts(out) as parts:
         runs = Growing(Path(parts), "runs")
         for path in tables:
-            runs.append(read_table(path, JOB_COLUMNS))
+            runs.append(read_table(path, RUN_KEYS))
         runs.write(out / "runs.parquet")
 
 

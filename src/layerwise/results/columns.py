@@ -4,15 +4,21 @@ from collections.abc import Iterable
 
 # What every run table of a pipeline has; its task adds its own settings and metrics.
 RUN_COLUMNS = (
-    "problem", "method", "rule", "network", "damping", "lr", "seed", "step", "status", "diverged_at",
-    "failure",
+    "problem", "method", "rule", "network", "stage", "damping", "lr", "seed", "step", "status",
+    "diverged_at", "failure",
 )  # fmt: skip
+# What tells runs apart, and the choices of a method on a problem.
+RUN_KEYS = ("problem", "method", "damping", "lr", "seed")
+CHOICE_KEYS = ("problem", "method", "damping", "lr")
+# The stages of a run: all choices on the seeds that select, and the selected ones on those that report.
+TUNING, REPORTING = "tuning", "reporting"
 # The tables of an experiment that selects step sizes, and of one that does not.
 SELECTED = ("summary", "scores", "selection", "traces")
 COLLECTED = ("runs",)
 # What a summary adds to a run's last row, each where the runs have the metric.
 SUMMARISED = {
-    "steps_to_target": "subspace_distance",
+    "iterations": "subspace_distance",
+    "iterations_half": "subspace_distance",
     "mean_subspace_distance": "subspace_distance",
     "mean_train_loss": "train_loss",
     "contraction": "outside_norm",

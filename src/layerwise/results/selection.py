@@ -1,78 +1,38 @@
-"""Reduction of run tables: first passage, the step-size rule, bands over seeds."""
-
-from collections.abc import Callable
+"""The rule that selects step sizes and dampings, and bands over seeds. No torch."""
 
 import numpy as np
 import pandas as pd
 
-from layerwise.results.columns import SUMMARISED
+from layerwise.results.columns import CHOICE_KEYS
 
+# The share of tuning runs that may diverge with a choice that is selected: they count as infinite.
+MAY_DIVERGE = 0.05
 VARIANT = ["method", "damping", "lr"]
-CONTRACTION_FLOOR = 1e-9
-
-
-def summarise(runs: pd.DataFrame, target: float | None) -> pd.DataFrame:
-    """One row for each (problem, method, damping, lr, seed): the last recorded metrics and the status.
-
-    Where the runs have the metrics, also of the subspace distance ``steps_to_target``, the first recorded
-    step at which it is <= target (infinity if never), the averages over the steps
-    ``mean_subspace_distance`` and ``mean_train_loss``, and ``contraction``, see :func:`_contraction`.
-    """
-    keys = ["problem", *VARIANT, "seed"]
-    last = runs.loc[runs.groupby(keys, sort=False)["step"].idxmax()].set_index(keys)
-    if "subspace_distance" in runs:
-        reached = runs[runs["subspace_distance"] <= target].groupby(keys)["step"].min()
-        last["steps_to_target"] = reached.reindex(last.index).astype(float).fillna(np.inf)
-    functions = {
-        "mean_subspace_distance": _mean_over_steps,
-        "mean_train_loss": _mean_over_steps,
-        "contraction": _contraction,
-    }
-    for name, function in functions.items():
-        if SUMMARISED[name] in runs:
-            last[name] = _per_run(runs, SUMMARISED[name], function)
-    return last.reset_index()
-
-
-def _per_run(
-    runs: pd.DataFrame, metric: str, function: Callable[[np.ndarray, np.ndarray], float]
-) -> pd.Series:
-    """function(steps, values) of each run."""
-    groups = runs.groupby(["problem", *VARIANT, "seed"], sort=False)[["step", metric]]
-    return groups.apply(lambda run: function(run["step"].to_numpy(), run[metric].to_numpy()))
-
-
-def _mean_over_steps(steps: np.ndarray, values: np.ndarray) -> float:
-    """Time average by the trapezoidal rule, since recorded steps need not be equally spaced."""
-    return float(np.trapezoid(values, steps) / max(steps[-1] - steps[0], 1))
-
-
-def _contraction(steps: np.ndarray, norms: np.ndarray) -> float:
-    """Late contraction a step of |G (I - G*^T G*)|: the geometric mean over the second half of the
-    steps before it falls below CONTRACTION_FLOOR of its start, where round-off would show."""
-    valid = np.flatnonzero(norms > CONTRACTION_FLOOR * norms[0])
-    if len(valid) < 2:
-        return np.nan
-    last = valid[-1]
-    first = np.searchsorted(steps, steps[last] // 2, side="right") - 1
-    return float((norms[last] / norms[first]) ** (1 / (steps[last] - steps[first])))
 
 
 def score_variants(summary: pd.DataFrame, select_by: str) -> pd.DataFrame:
     """One row for each (problem, method, damping, lr): ``score``, the median over seeds of
     ``select_by``, and ``final``, the median of the last subspace distance (or of ``select_by`` where
-    there is none); both are infinite when any seed diverged."""
+    there is none). Runs that diverged count as infinite; where more than MAY_DIVERGE of them did, both
+    are infinite."""
     final = "subspace_distance" if "subspace_distance" in summary else select_by
-    groups = summary.assign(diverged=summary["status"] != "ok").groupby(
-        ["problem", *VARIANT], sort=False
+    diverged = summary["status"] != "ok"
+    counted = summary.assign(
+        diverged=diverged,
+        **{name: summary[name].mask(diverged).fillna(np.inf) for name in {select_by, final}},
     )
-    scores = groups.agg(
-        score=(select_by, "median"),
-        final=(final, "median"),
-        diverged_seeds=("diverged", "sum"),
-        seeds=("seed", "size"),
-    ).reset_index()
-    scores.loc[scores["diverged_seeds"] > 0, ["score", "final"]] = np.inf
+    scores = (
+        counted.groupby(list(CHOICE_KEYS), sort=False)
+        .agg(
+            score=(select_by, "median"),
+            final=(final, "median"),
+            diverged_seeds=("diverged", "sum"),
+            seeds=("seed", "size"),
+        )
+        .reset_index()
+    )
+    refused = scores["diverged_seeds"] > MAY_DIVERGE * scores["seeds"]
+    scores.loc[refused, ["score", "final"]] = np.inf
     return scores
 
 
@@ -96,7 +56,7 @@ def select(scores: pd.DataFrame) -> pd.DataFrame:
 
 def chosen_runs(table: pd.DataFrame, selection: pd.DataFrame) -> pd.DataFrame:
     """The rows of ``table`` that belong to the selected variants."""
-    return table.merge(selection[["problem", *VARIANT]], on=["problem", *VARIANT])
+    return table.merge(selection[list(CHOICE_KEYS)], on=list(CHOICE_KEYS))
 
 
 def width(lrs: np.ndarray, scores: np.ndarray, factor: float = 2.0) -> float:
@@ -114,21 +74,6 @@ def around_best(scores: np.ndarray, factor: float) -> tuple[int, int]:
     return int(low), int(high)
 
 
-def bands(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
-    """Median and quartiles over seeds: columns ``by``, median, low, high.
-
-    Infinity counts as larger than any number, and NaN (a diverged run) as infinity: a band never
-    averages failures away.
-    """
-    filled = table.assign(**{value: table[value].fillna(np.inf)})
-    groups = filled.groupby(by, sort=False)[value]
-    quantiles = {
-        name: groups.quantile(q, interpolation="lower" if q < 0.5 else "higher")
-        for name, q in (("low", 0.25), ("median", 0.5), ("high", 0.75))
-    }
-    return pd.DataFrame(quantiles).reset_index()
-
-
 def interpolated_quantile(values: np.ndarray, q: float) -> float:
     """The quantile by linear interpolation between order statistics, as usual; NaN counts as infinity.
 
@@ -144,8 +89,12 @@ def interpolated_quantile(values: np.ndarray, q: float) -> float:
     return float(first + share * (second - first)) if np.isfinite(second) else float(np.inf)
 
 
-def quartiles(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
-    """Median and quartiles over seeds, interpolated: columns ``by``, median, low, high."""
+def bands(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
+    """Median and quartiles over seeds, interpolated as usual: columns ``by``, median, low, high.
+
+    Infinity counts as larger than any number, and NaN (a diverged run) as infinity: a band never averages
+    failures away.
+    """
     groups = table.groupby(by, sort=False)[value]
     places = {"low": 0.25, "median": 0.5, "high": 0.75}
 

@@ -6,35 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from layerwise.settings.selection import NOTHING, SELECTIONS
 from layerwise.settings.tasks import TASKS
 from layerwise.settings.validation import ConfigError, Positive, Settings, nearest
-
-# What may select step sizes, in words, and the metric that it looks at.
-SELECTIONS = {
-    "steps_to_target": (
-        "the fewest iterations to subspace distance {target:g}",
-        "subspace_distance",
-    ),
-    "mean_subspace_distance": (
-        "the smallest subspace distance on average over the iterations",
-        "subspace_distance",
-    ),
-    "mean_train_loss": (
-        "the smallest training loss on average over the iterations",
-        "train_loss",
-    ),
-    "subspace_distance": (
-        "the smallest subspace distance at the last iteration",
-        "subspace_distance",
-    ),
-    "validation_error": (
-        "the smallest error on held-out data at the last iteration",
-        "validation_error",
-    ),
-}
-# Collects an experiment's tables as they are.
-NOTHING = "nothing"
-
 
 HELPERS = ("__init__", "panels", "style")
 FIGURES = sorted(
@@ -52,6 +26,11 @@ class Experiment(Settings):
     methods: Annotated[list[str], Field(min_length=1)]
     select_by: str  # a key of SELECTIONS, or NOTHING
     target: Positive | None  # the subspace distance whose first passage is reported
+    # What runs on the reporting seeds: the choices that others selected, or all choices.
+    reports: Literal["selected", "all"] = "selected"
+    # Reporting and tuning seeds, in place of the scale's numbers of them.
+    seeds: Annotated[int, Field(ge=1)] | None = None
+    tune_seeds: Annotated[int, Field(ge=1)] | None = None
     figures: Annotated[list[str], Field(min_length=1)]
     caption: str  # what the figures draw; {rule} stands for the selection of step sizes
 
@@ -99,22 +78,23 @@ class Experiment(Settings):
                     f"{', '.join(FIGURES)})"
                 )
 
-    def described(self, shared: dict[str, Any], steps: int, seeds: int) -> str:
+    def described(self, shared: dict[str, Any], steps: int, seeds: int, tuned_on: int) -> str:
         """What was run, in words: the task's settings that all problems share, seeds, what is drawn."""
         words = ", ".join(f"{key} = {value}" for key, value in shared.items() if key != "name")
         task = str(shared["name"]).replace("_", " ").capitalize()
         trained = "" if self.select_by == NOTHING else f"{steps} steps, "
-        caption = self.caption.replace("{rule}", self._rule())
+        caption = self.caption.replace("{rule}", self._rule(tuned_on))
         return f"{task} with {words}; {trained}{seeds} seeds. {caption}"
 
-    def _rule(self) -> str:
+    def _rule(self, tuned_on: int) -> str:
         """The rule that selects step sizes, as a sentence; nothing where none are selected."""
         if self.select_by == NOTHING:
             return ""
+        seeds = f"{tuned_on} other seeds" if tuned_on else "seeds"
         return (
             "For every method alike, the step size (and damping) is the one with "
-            f"{SELECTIONS[self.select_by][0].format(target=self.target)}, by the median over seeds, "
-            "among those of its grid with which no seed diverges."
+            f"{SELECTIONS[self.select_by][0].format(target=self.target)}, by the median over {seeds}, "
+            "among those of its grid with which at most 5 % of them diverge."
         )
 
 
@@ -126,7 +106,9 @@ class Scale(Settings):
     entries: Annotated[int, Field(ge=1)] | None
     axis_points: Annotated[int, Field(ge=1)] | None
     lr_points: Annotated[int, Field(ge=1)] | None
-    jobs_of: Literal["method", "experiment"]  # what a simulation job runs: a method, or all methods
+    own_seeds: bool  # whether an experiment's own number of seeds counts
+    # What a simulation job runs: a method, which then reruns alone, or all methods of the experiment.
+    jobs_of: Literal["method", "experiment"]
 
     def thinned(self, values: Sequence[Any], points: int | None) -> list[Any]:
         """Keep ``points`` values: the ends, and evenly between them."""

@@ -22,8 +22,12 @@ def variants(settings: "RunSettings") -> int:
 
 
 def runs(settings: "RunSettings") -> int:
-    """Seeds times step sizes times damping values."""
-    return len(settings.seeds) * variants(settings)
+    """Seeds times step sizes times damping values; of those that are reported alone, where other seeds
+    tune."""
+    if settings.tune_seeds is None:
+        return len(settings.seeds) * variants(settings)
+    reported = 1 + len(settings.method.fixed_lr)
+    return len(settings.tune_seeds) * variants(settings) + len(settings.seeds) * reported
 
 
 def records(settings: "RunSettings") -> int:
@@ -39,8 +43,8 @@ def rows(settings: "RunSettings") -> int:
 
 
 def matrix_bytes(settings: "RunSettings") -> int:
-    """A d x d matrix of float64 for each seed."""
-    return len(settings.seeds) * settings.task.dimension**2 * 8
+    """A d x d matrix of float64 for each seed that is worked on at once."""
+    return max(len(settings.seeds), len(settings.tune_seeds or [])) * settings.task.dimension**2 * 8
 
 
 def check_memory(settings: "RunSettings") -> None:

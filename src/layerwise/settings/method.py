@@ -30,6 +30,8 @@ class Options(Settings):
     precondition_outputs: bool | None = None
     lr_head: Positive | None = None
     factor_decay: Unit | None = None
+    first_layer_only: bool | None = None
+    momentum: Unit | None = None
     optimizer: Annotated[str, Field(pattern=r"^\w+(\.\w+)+$")] | None = None  # an import path
 
 
@@ -53,6 +55,8 @@ class MethodSettings(Settings):
     lr: Annotated[list[Positive], BeforeValidator(_as_list), Field(min_length=1)]
     # Empty where the rule has no damping.
     damping: Annotated[list[NonNegative], BeforeValidator(_as_list)]
+    # Step sizes of the grid that are reported whatever is selected, until half of stop_at.
+    fixed_lr: Annotated[list[Positive], BeforeValidator(_as_list)] = []
     options: Annotated[dict[str, Any], AfterValidator(_typed)]
 
     @property
@@ -74,7 +78,12 @@ class MethodSettings(Settings):
                 "method.damping = 0 is not allowed: the Gauss-Newton matrix of a two-layer network is "
                 "singular, a positive damping is needed"
             )
-        for key in ("lr", "damping"):
+        for lr in self.fixed_lr:
+            if lr not in self.lr:
+                raise ValueError(
+                    f"method.fixed_lr = {lr} is not allowed: allowed are values of method.lr, {self.lr}"
+                )
+        for key in ("lr", "damping", "fixed_lr"):
             values = getattr(self, key)
             if len(set(values)) < len(values):
                 raise ValueError(f"method.{key} = {values} is not allowed: values must differ")

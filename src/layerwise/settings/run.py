@@ -17,6 +17,8 @@ from pydantic import (
 
 from layerwise.settings.memory import check_memory
 from layerwise.settings.method import MethodSettings, filled_in
+from layerwise.settings.selection import SELECTIONS
+from layerwise.settings.task import TaskSettings
 from layerwise.settings.tasks import TASKS
 from layerwise.settings.validation import (
     ConfigError,
@@ -38,6 +40,20 @@ def _as_seeds(value: Any) -> Any:
             raise ValueError(f"allowed is a count from 1 to {MAX_SEEDS}, or a list of seeds")
         return list(range(value))
     return value
+
+
+def tuning_seeds(count: Any, seeds: Any) -> Any:
+    """A count n of tuning seeds stands for those next to ``seeds``: the n below the first of them where
+    there is room, else the n above the last."""
+    own = _as_seeds(seeds)
+    if not isinstance(count, int) or isinstance(count, bool) or not isinstance(own, list):
+        return count  # as it stands, or refused with the rest
+    if not 1 <= count <= MAX_SEEDS or not own or not all(isinstance(seed, int) for seed in own):
+        return count
+    first = min(own) - count
+    if first < 0:
+        first = max(own) + 1
+    return list(range(first, first + count))
 
 
 def _interval(value: int | str) -> int | str:
@@ -79,7 +95,20 @@ class RunSettings(Settings):
         Field(min_length=1),
         BeforeValidator(_as_seeds),
     ]
+    # All choices are tried on these seeds, and one of them is run on ``seeds``; null: all are run there.
+    tune_seeds: (
+        Annotated[
+            list[Annotated[int, Field(ge=0, le=MAX_SEED)]],
+            Field(min_length=1),
+        ]
+        | None
+    )
+    # Keys of the task with other values on the tuning seeds.
+    tune_as: dict[str, Any]
+    select_by: str | None  # what selects it: a key of SELECTIONS
+    target: Positive | None  # of select_by = iterations
     steps: Annotated[int, Field(ge=0, le=10**9)]
+    schedule: Literal["constant", "cosine", "inverse_time"]  # of step sizes, over the steps
     stop_at: Positive | None  # end once one variant has reached this distance with every seed
     record_every: Annotated[int | str, AfterValidator(_interval)]
     dtype: Literal["float64", "float32"]
@@ -110,6 +139,14 @@ class RunSettings(Settings):
             found.append(("method.rule", self.method.rule, "rule_packages"))
         return found
 
+    @property
+    def instances(self) -> list[str | None]:
+        """Of each of its stages, as :meth:`layerwise.settings.task.TaskSettings.instance`."""
+        own = [self.task.instance(self.seeds)]
+        if self.tune_seeds is not None:
+            own.insert(0, self.tuning_task().instance(self.tune_seeds))
+        return own
+
     def used_packages(self) -> dict[str, list[str]]:
         """Of the packages that are allowed, those that the run uses: what else is allowed is no reason
         to run it again."""
@@ -123,6 +160,12 @@ class RunSettings(Settings):
     def _parts_fit(self) -> Self:
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds = {self.seeds} is not allowed: seeds must differ")
+        self._tuning_fits()
+        if self.schedule != "constant" and self.steps < 2:
+            raise ValueError(
+                f"schedule = {self.schedule!r} is not allowed with steps = {self.steps}: the first step is "
+                "taken at the full step size, leave constant"
+            )
         if self.stop_at is not None and "stop_at" not in self.task.reads:
             raise ValueError(
                 f"stop_at = {self.stop_at} is not allowed with task = {self.task.name!r}: it has no "
@@ -133,6 +176,63 @@ class RunSettings(Settings):
         self.task.check(self)
         check_memory(self)
         return self
+
+    def _tuning_fits(self) -> None:
+        """Seeds tune or report, and a choice needs a rule that makes it."""
+        if self.tune_seeds is None:
+            given = {"select_by": self.select_by, "target": self.target, "tune_as": self.tune_as}
+            for key, value in given.items():
+                if value not in (None, {}):
+                    raise ValueError(
+                        f"{key} = {value!r} is not allowed with tune_seeds = null: nothing is selected"
+                    )
+            if self.method.fixed_lr:
+                raise ValueError(
+                    f"method.fixed_lr = {self.method.fixed_lr} is not allowed with tune_seeds = null: all "
+                    "step sizes are reported, leave []"
+                )
+            return
+        both = sorted({*self.tune_seeds} & {*self.seeds})
+        if both or len(set(self.tune_seeds)) < len(self.tune_seeds):
+            why = f"{both[0]} is among seeds" if both else "seeds must differ"
+            raise ValueError(
+                f"tune_seeds = {self.tune_seeds} is not allowed: {why}; a count, tune_seeds="
+                f"{len(self.tune_seeds)}, stands for as many others"
+            )
+        self.tuning_task()  # refused here, and not in a job
+        rules = self.task.selects
+        if self.select_by is None or self.select_by not in rules:
+            raise ValueError(
+                f"select_by = {self.select_by!r} is not allowed with tune_seeds and task = "
+                f"{self.task.name!r}: allowed is {' or '.join(rules)}"
+                f"{nearest(str(self.select_by), list(rules))}"
+            )
+        metric = SELECTIONS[self.select_by][1]
+        if metric not in self.task.metrics:
+            raise ValueError(
+                f"select_by = {self.select_by!r} is not allowed: task.metrics = {self.task.metrics} lacks "
+                f"{metric}"
+            )
+        if (self.target is None) == (self.select_by == "iterations"):
+            allowed = "a subspace distance" if self.target is None else "null"
+            raise ValueError(
+                f"target = {self.target} is not allowed with select_by = {self.select_by!r}: allowed is "
+                f"{allowed}"
+            )
+
+    def tuning_task(self) -> TaskSettings:
+        """The task on the tuning seeds. Raises ValueError for what it cannot be."""
+        for key in self.tune_as:
+            known = list(type(self.task).model_fields)
+            if key not in known or key in ("name", "metrics"):
+                raise ValueError(
+                    f"tune_as = {self.tune_as} is not allowed: there is no task.{key} that could be "
+                    f"another{nearest(key, known)}"
+                )
+        try:
+            return validate(type(self.task), self.task.model_dump() | self.tune_as, "task")
+        except ConfigError as error:
+            raise ValueError(f"tune_as = {self.tune_as} is not allowed: {error}") from None
 
     @model_validator(mode="after")
     def _precision_suffices(self) -> Self:
@@ -201,5 +301,7 @@ def run_settings(values: dict[str, Any]) -> RunSettings:
     engine = values.get("engine")
     if engine is None:
         engine = validate(TASKS[task["name"]], task, "task").engine
-    settings = validate(RunSettings, values | {"task": task, "engine": engine, "method": method})
+    tune_seeds = tuning_seeds(values.get("tune_seeds"), values.get("seeds"))
+    filled = {"task": task, "engine": engine, "method": method, "tune_seeds": tune_seeds}
+    settings = validate(RunSettings, values | filled)
     return settings.model_copy(update=settings.used_packages())

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,14 @@ from layerwise.data.moments import GaussianMoments
 from layerwise.data.population import Population, populations
 from layerwise.methods.base import load_rule, steps_of
 from layerwise.metrics.linear import METRICS, TRANSFER_METRICS, Evaluation, TransferTask
+from layerwise.metrics.predictions import PREDICTIONS
 from layerwise.networks.base import Layers, View
 from layerwise.networks.linear import NETWORKS, LinearNetwork
+from layerwise.results.files import canonical
 from layerwise.settings.run import RunSettings
-from layerwise.tasks.loop import record_steps, train
+from layerwise.tasks.loop import Trace, advancing, record_steps, training
 from layerwise.tasks.table import run_table
+from layerwise.tasks.together import Ran, Training, together
 
 # Of the batches of a step, one for each that the rule uses.
 PURPOSES = ("batches", "batches for the head")
@@ -37,40 +40,120 @@ def _instances(settings: RunSettings, path: Path | None) -> Instances:
     return draw(task, seeds) if path is None else load(path, key(task.instance(seeds)))
 
 
+def run_together(
+    groups: Sequence[Sequence[RunSettings]],
+    instances: Path | None,
+    reports: Sequence[Callable[[int], None]],
+) -> list[Ran]:
+    """Of each group what :func:`run` gives, and its own time. Groups are methods on one training problem,
+    with the same seeds: they train in step, on the same draws."""
+    drawn = [[_instances(cell, instances) for cell in cells] for cells in groups]
+    return simulate_together(groups, drawn, reports)
+
+
 def simulate(
     cells: Sequence[RunSettings],
     drawn: Sequence[Instances],
     report: Callable[[int], None] = lambda step: None,
 ) -> list[pd.DataFrame]:
     """Train once on drawn instances, and measure for each cell."""
-    settings, task = cells[0], cells[0].task
-    population, start = training_parts(settings, drawn[0])
-    network: LinearNetwork = NETWORKS[settings.method.network](population)
+    return simulate_together([cells], [drawn], [report])[0].tables
+
+
+def simulate_together(
+    groups: Sequence[Sequence[RunSettings]],
+    drawn: Sequence[Sequence[Instances]],
+    reports: Sequence[Callable[[int], None]],
+) -> list[Ran]:
+    """:func:`run_together` on drawn instances."""
+    settings = groups[0][0]
+    population, start = training_parts(settings, drawn[0][0])
+    problem = Problem(population, start, population.covariance_power(0.5), {})
+    prepared = [_prepared(*of, problem) for of in zip(groups, drawn, reports, strict=True)]
+    used = max(one.training.batches for one in prepared)
+    streams = [
+        _stream(settings, population, settings.task.batch_size, purpose)
+        for purpose in PURPOSES[:used]
+    ]
+    results = together([one.training for one in prepared], streams)
+    return [
+        Ran(one.tables(trace), seconds)
+        for one, (trace, seconds) in zip(prepared, results, strict=True)
+    ]
+
+
+class Problem(NamedTuple):
+    """What methods on one training problem have in common: its population, start weights, Sigma_x^(1/2),
+    and the transfer tasks, by their settings, that one of them has been measured on."""
+
+    population: Population
+    start: Layers
+    root: Tensor
+    transfers: dict[str, TransferTask]
+
+    def transfer(self, settings: RunSettings, drawn: Instances) -> TransferTask:
+        """A cell's transfer task, whose sample is drawn once for all methods."""
+        key = canonical(settings.task.model_dump(exclude={"metrics"}))
+        if key not in self.transfers:
+            self.transfers[key] = _transfer(settings, drawn)
+        return self.transfers[key]
+
+
+class Prepared(NamedTuple):
+    """A method's training, and what makes the table of each of its cells of the trace."""
+
+    training: Training
+    tables: Callable[[Trace], list[pd.DataFrame]]
+
+
+def _prepared(
+    cells: Sequence[RunSettings],
+    drawn: Sequence[Instances],
+    report: Callable[[int], None],
+    problem: Problem,
+) -> Prepared:
+    """Of cells of one method, which are trained once."""
+    settings, task, start = cells[0], cells[0].task, problem.start
+    network: LinearNetwork = NETWORKS[settings.method.network](problem.population)
     # Both layers' steps are as they stand: weights are of order one.
     steps = steps_of(settings.method.lr, settings.method.damping, [1.0, 1.0], start[0])
     rule = load_rule(settings.method, steps)
-    streams = [
-        _stream(settings, population, task.batch_size, purpose)
-        for purpose in PURPOSES[: rule.batches]
-    ]
-    transfers = [_transfer(*of) for of in zip(cells, drawn, strict=True)]
-    trace = train(
+    transfers = []
+    if not TRANSFER_METRICS.keys().isdisjoint(task.metrics):
+        transfers = [problem.transfer(*of) for of in zip(cells, drawn, strict=True)]
+    steps_of_all = training(
         rule,
         network,
         start,
         steps.variants,
-        streams,
         record_steps(settings.steps, settings.record_every),
-        _measure(network, population, transfers, task.metrics),
+        _measure(network, problem, transfers, task.metrics),
         report,
         reached=None if settings.stop_at is None else _reached(settings.stop_at),
+        advance=advancing(settings.schedule, settings.steps, steps),
     )
-    smallest = drawn[0].eigenvalues.min()
-    tables = []
-    for place, cell in enumerate(cells):
-        own = {name: trace.metrics[_column(name, place)] for name in task.metrics}
-        tables.append(run_table(cell, trace, own).assign(eigenvalue_min=smallest))
-    return tables
+
+    def tables(trace: Trace) -> list[pd.DataFrame]:
+        smallest = drawn[0].eigenvalues.min()
+        made = []
+        for place, cell in enumerate(cells):
+            own = {
+                name: _predicted(name, cell, drawn[place], trace)
+                if name in PREDICTIONS
+                else trace.metrics[_column(name, place)]
+                for name in task.metrics
+            }
+            made.append(run_table(cell, trace, own).assign(eigenvalue_min=smallest))
+        return made
+
+    return Prepared(Training(steps_of_all, rule.batches), tables)
+
+
+def _predicted(name: str, settings: RunSettings, drawn: Instances, trace: Trace) -> np.ndarray:
+    """A prediction at every recorded step, (R, S, V)."""
+    values = PREDICTIONS[name](settings, drawn, trace.steps)
+    repeated = np.tile(values, max(len(settings.method.damping), 1))
+    return np.broadcast_to(repeated, (len(trace.steps), *repeated.shape))
 
 
 def training_parts(settings: RunSettings, drawn: Instances) -> tuple[Population, Layers]:
@@ -104,18 +187,18 @@ def _column(name: str, place: int) -> tuple[str, int]:
 
 def _measure(
     network: LinearNetwork,
-    population: Population,
+    problem: Problem,
     transfers: Sequence[TransferTask],
     names: Sequence[str],
 ) -> Callable[[View, Tensor], Mapping[Any, Tensor]]:
     """What the loop calls at a recorded step: all metrics of ``names``, by their :func:`_column`."""
-    root = population.covariance_power(0.5)
 
     def measure(view: View, alive: Tensor) -> Mapping[Any, Tensor]:
-        at = Evaluation(view, network.predictor(view.weights), population, root)
+        predictor = network.predictor(view.weights)
+        at = Evaluation(view, predictor, problem.population, problem.root)
         values = {_column(name, 0): METRICS[name](at) for name in names if name in METRICS}
         after = [name for name in names if name in TRANSFER_METRICS]
-        for place, transfer in enumerate(transfers if after else []):
+        for place, transfer in enumerate(transfers):
             losses = transfer.losses(at.basis)
             values |= {_column(name, place): TRANSFER_METRICS[name](losses) for name in after}
         return values

@@ -1,27 +1,21 @@
 """The training loop of every task: one tensor program for all seeds, step sizes and damping values."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from layerwise.methods.base import Update, lost_runs
+from layerwise.methods.base import Steps, Update, lost_runs
 from layerwise.networks.base import Layers, Network, View
-
-Batch = TypeVar("Batch", covariant=True)
+from layerwise.results.first_passage import HOLD
+from layerwise.tasks.together import Stream, Training, together
+from layerwise.theory.schedules import SCHEDULES
 
 # A run whose weights pass this bound, or are not finite, has diverged: weights are of order one here.
 WEIGHT_BOUND = 1e6
-
-
-class Stream(Protocol[Batch]):
-    """A source of batches."""
-
-    def next(self) -> Batch:
-        """The next batch."""
 
 
 # Values (S, V), or (S, 1) for all of a seed's variants, by metric, for a view on the coming batch; the
@@ -52,6 +46,16 @@ def record_steps(steps: int, every: int | str) -> list[int]:
     return sorted({*range(0, steps + 1, every), steps})
 
 
+def advancing(name: str, total: int, steps: Steps) -> Callable[[int], None]:
+    """What sets the factor of ``steps`` before each of ``total`` steps, with its number."""
+    schedule = SCHEDULES[name]
+
+    def advance(step: int) -> None:
+        steps.factor = schedule(step / total)
+
+    return advance
+
+
 def train(
     rule: Update,
     network: Network[Any],
@@ -63,26 +67,50 @@ def train(
     report: Callable[[int], None],
     bounds: Sequence[Tensor | float] | None = None,
     reached: Callable[[Mapping[Any, Tensor]], Tensor] | None = None,
+    advance: Callable[[int], None] = lambda step: None,
 ) -> Trace:
-    """Train for max(recorded) steps, and measure at each recorded step.
+    """A :func:`training` alone. ``streams`` has one stream for each batch of a step."""
+    alone = training(
+        rule, network, weights, variants, recorded, measure, report, bounds, reached, advance
+    )
+    ((trace, _),) = together([Training(alone, len(streams))], streams)
+    assert isinstance(trace, Trace)
+    return trace
 
-    Weights start as (S, 1, …), shared by a seed's ``variants``. ``streams`` has one stream for each batch
-    of a step. A run whose layer passes its bound (a number or (S, 1), default WEIGHT_BOUND) is frozen at
-    its last good weights and its metrics are NaN from then on; the others never notice. ``report`` is
-    called with each recorded step. With ``reached``, which tells of measured values which runs (S, V) are
-    where they should be, training ends at the first recorded step by which one variant has been there
-    with every seed: no other can then have a smaller median first passage that is not known already.
+
+def training(
+    rule: Update,
+    network: Network[Any],
+    weights: Layers,
+    variants: int,
+    recorded: Sequence[int],
+    measure: Measure,
+    report: Callable[[int], None],
+    bounds: Sequence[Tensor | float] | None = None,
+    reached: Callable[[Mapping[Any, Tensor]], Tensor] | None = None,
+    advance: Callable[[int], None] = lambda step: None,
+) -> Generator[None, Sequence[Any], Trace]:
+    """Train for max(recorded) steps, measure at each recorded step, and wait for every step's batches.
+
+    Weights start as (S, 1, …), shared by a seed's ``variants``. A run whose layer passes its bound (a
+    number or (S, 1), default WEIGHT_BOUND) is frozen at its last good weights and its metrics are NaN from
+    then on; the others never notice. ``report`` is called with each recorded step, ``advance`` before each
+    step is taken, with its number. With ``reached``, which tells of measured values which runs (S, V) are
+    where they should be, training ends at the first recorded step by which one variant has been there for
+    HOLD recorded steps with every seed: no other can then have a smaller median first passage that is not
+    known already. It ends as well where no run is left that could get there.
     """
     shape, device = (len(weights[0]), variants), weights[0].device
     bounds = [WEIGHT_BOUND] * len(weights) if bounds is None else bounds
     diverged_at = torch.full(shape, -1, device=device)
     arrived = torch.zeros(shape, dtype=torch.bool, device=device)
+    held = torch.zeros(shape, dtype=torch.long, device=device)
     lost = torch.full(shape, torch.nan, dtype=weights[0].dtype, device=device)
     failures: dict[tuple[int, int], str] = {}
     rows: list[dict[Hashable, Tensor]] = []
     due, last, memory = set(recorded), max(recorded), rule.start(weights)
     for step in range(last + 1):
-        batches = [stream.next() for stream in streams]
+        batches = yield
         view = network.view(weights, batches[0])
         alive = diverged_at < 0
         if step in due:
@@ -91,17 +119,20 @@ def train(
             rows.append({name: torch.where(alive, v, torch.nan) for name, v in measured.items()})
             report(step)
             if reached is not None:
-                arrived |= reached(rows[-1])
-                if bool(arrived.all(dim=0).any()):
+                held = torch.where(reached(rows[-1]), held + 1, 0)
+                arrived |= held >= HOLD
+                if bool(arrived.all(dim=0).any() | (arrived | ~alive).all()):
                     break
         if step < last:
+            advance(step)
             network.observe(weights, batches[0])
             views = [view, *(network.view(weights, batch) for batch in batches[1:])]
             proposed, memory = rule.step(views, memory)
             ok = _within(proposed, bounds) & alive
-            if bool((alive & ~ok).any()):  # what raises once it has diverged has not failed
-                said = {divmod(place, variants): why for place, why in lost_runs(memory).items()}
-                failures |= {run: why for run, why in said.items() if alive[run]}
+            for place, why in lost_runs(memory).items():
+                run = divmod(place, variants)
+                if alive[run]:  # what raises once it has diverged has not failed
+                    failures[run] = why
             diverged_at = torch.where(ok | ~alive, diverged_at, step + 1)
             kept = ok[..., None, None]
             weights = tuple(

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from layerwise.data.covariance import spectrum
 from layerwise.data.single_index import Batches, Instance, draw_instance
-from layerwise.methods.base import Update, load_rule, rule_class, steps_of
+from layerwise.methods.base import Steps, Update, load_rule, rule_class, steps_of
 from layerwise.methods.normalised import Normalised
 from layerwise.metrics.single_index import METRICS, SEQUENCES, Bench, Learnt
 from layerwise.metrics.singular import cosine
@@ -25,12 +25,13 @@ from layerwise.networks.single_index import SingleIndexNetwork, SingleIndexView
 from layerwise.settings.run import RunSettings
 from layerwise.settings.tasks.single_index import SingleIndexTask
 from layerwise.settings.validation import ConfigError
-from layerwise.tasks.loop import WEIGHT_BOUND, Trace, record_steps, train
+from layerwise.tasks.loop import WEIGHT_BOUND, Trace, advancing, record_steps, train
 from layerwise.tasks.table import run_table
-from layerwise.theory.alignment import predicted_alignment
+from layerwise.theory.alignment import optimal_damping, predicted_alignment
 
 # Bytes of the hidden layer's values on a batch that are worked on at once: seeds beyond it come in turn.
-BLOCK_BYTES = 2**24
+# So few that the C library's allocator keeps what a step frees, and does not fault it in again.
+BLOCK_BYTES = 2**20
 # The methods whose alignment after one step Theorem 3.9 predicts, on the plain network.
 PREDICTED = {"sgd.SGD": "sgd", "kfac.KFAC": "kfac"}
 
@@ -58,7 +59,12 @@ def run(
     }
     if "alignment_theory" in settings.task.metrics:
         metrics["alignment_theory"] = _predicted(settings, trace)
-    return [run_table(settings, trace, metrics)]
+    table = run_table(settings, trace, metrics)
+    if settings.task.damping_unit == "optimal":
+        table["at_best_damping"] = (
+            np.isclose(table["damping"], 1) if settings.method.damping else True
+        )
+    return [table]
 
 
 def _failures(traces: Sequence[Trace]) -> dict[tuple[int, int], str]:
@@ -98,7 +104,7 @@ def _train(settings: RunSettings, seeds: Sequence[int], report: Callable[[int], 
     readouts = torch.stack([instance.readout for instance in instances])[:, None, None]
     start = (features, readouts) if task.layers == "both" else (features,)
     batches = Batches(task, instances, seeds)
-    rule, variants = _rule(settings, readouts, instances)
+    rule, steps = _rule(settings, _dampings(settings), readouts, instances)
     # G grows to order 1/|f| legitimately, where it fits labels of order one through f; in these
     # units its entries are of order one, as those of f and of linear networks are.
     unit = (1 / readouts.norm(dim=(-2, -1))).clamp(min=1)
@@ -114,19 +120,30 @@ def _train(settings: RunSettings, seeds: Sequence[int], report: Callable[[int], 
         rule,
         network,
         start,
-        variants,
+        steps.variants,
         [batches],
         record_steps(settings.steps, settings.record_every),
         _measure(task.metrics, benches, direction),
         report,
         bounds,
+        advance=advancing(settings.schedule, settings.steps, steps),
     )
 
 
+def _dampings(settings: RunSettings) -> list[float]:
+    """The dampings in units of the mean eigenvalue, which is one."""
+    task, values = settings.task, settings.method.damping
+    if task.damping_unit == "mean" or not values:
+        return values
+    of = spectrum(task.spectrum, task.d, task.kappa_x), task.d / task.n, task.link, task.noise
+    unit = float(optimal_damping(*of).damping)
+    return [unit * value for value in values]
+
+
 def _rule(
-    settings: RunSettings, readouts: Tensor, instances: Sequence[Instance]
-) -> tuple[Update, int]:
-    """The rule in the task's units, and the number of its variants."""
+    settings: RunSettings, dampings: list[float], readouts: Tensor, instances: Sequence[Instance]
+) -> tuple[Update, Steps]:
+    """The rule in the task's units, and its steps."""
     method, task = settings.method, settings.task
     power = readouts.square().sum(dim=-1, keepdim=True)  # |f|^2, (S, 1, 1, 1)
     units: list[Tensor | float] = {
@@ -137,11 +154,11 @@ def _rule(
     }[rule_class(method).scale]
     if task.lr_unit == "natural":
         trained = 2 if task.layers == "both" else 1
-        steps = steps_of(method.lr, method.damping, units[:trained], readouts)
-        return load_rule(method, steps), steps.variants
-    sizes = steps_of(method.lr, method.damping, [1.0], readouts)
-    ones = steps_of([1.0] * len(method.lr), method.damping, [1.0], readouts)
-    return Normalised(load_rule(method, ones), sizes.lr[0], _size(instances)), sizes.variants
+        steps = steps_of(method.lr, dampings, units[:trained], readouts)
+        return load_rule(method, steps), steps
+    sizes = steps_of(method.lr, dampings, [1.0], readouts)
+    ones = steps_of([1.0] * len(method.lr), dampings, [1.0], readouts)
+    return Normalised(load_rule(method, ones), sizes, _size(instances)), sizes
 
 
 def _size(instances: Sequence[Instance]) -> Callable[[View, Tensor], Tensor]:
@@ -169,7 +186,7 @@ def _label_alignment(
     alone, (S, V): what it learns through a small readout."""
     view = network.labels(batches.first)
     method = settings.method
-    ones = steps_of([1.0] * len(method.lr), method.damping, [1.0], view.batch.x)
+    ones = steps_of([1.0] * len(method.lr), _dampings(settings), [1.0], view.batch.x)
     rule = load_rule(method, ones)
     (learnt,), _ = rule.step([view], rule.start(view.weights))
     directions = view.batch.on_original(learnt)[:, :, 0]
@@ -224,7 +241,7 @@ def _predicted(settings: RunSettings, trace: Trace) -> np.ndarray:
     name = PREDICTED.get(method.rule) if method.network == "plain" else None
     values = np.full((len(trace.steps), *shape), np.nan)
     if name is not None:
-        dampings = np.repeat(method.damping or [0.0], len(method.lr))
+        dampings = np.repeat(_dampings(settings) or [0.0], len(method.lr))
         values[:] = predicted_alignment(
             name,
             spectrum(task.spectrum, task.d, task.kappa_x),

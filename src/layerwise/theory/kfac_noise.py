@@ -99,6 +99,22 @@ def distance_floor(
     )
 
 
+def samples_to_distance(
+    distance: float,
+    noise: float,  # sigma
+    eigenvalues: ArrayLike,
+    head_singular_values: ArrayLike,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> float:
+    """The size n of one batch on which least squares has a subspace distance of ``distance``, in the
+    median: KFAC's step at eta = 1, whose tangent is sigma / sqrt(n - d - 1) times
+    :func:`tangent_draws`, whose arguments and errors apply."""
+    tangent = distance / np.sqrt(1 - distance**2)
+    median = float(np.median(tangent_draws(eigenvalues, head_singular_values, None, draws, seed)))
+    return float(np.size(eigenvalues) + 1 + (noise * median / tangent) ** 2)
+
+
 def excess_loss_floor(
     lr: ArrayLike,  # eta
     noise: float,  # sigma

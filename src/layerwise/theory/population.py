@@ -59,6 +59,28 @@ def gradient_descent_iterations(
     return passages.reshape(rates.shape)
 
 
+def outside_norms(task: LinearTask, lr: ArrayLike, steps: ArrayLike) -> Array:
+    """|G (I - G*^T G*)|_F of population gradient descent on both layers at once, at each of ``steps``
+    (m,), ascending, for each step size (V,): (V, m). Infinite or NaN where it diverges."""
+    rates = np.atleast_1d(np.asarray(lr, dtype=float))[:, None, None]
+    wanted = np.asarray(steps, dtype=int)
+    features = np.repeat(task.features[None], len(rates), axis=0)
+    head = np.repeat(task.head[None], len(rates), axis=0)
+    true = task.head_true @ task.features_true
+    norms = np.empty((len(rates), len(wanted)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for step in range(int(wanted[-1]) + 1):
+            for place in np.flatnonzero(wanted == step):
+                away = outside(features, task.features_true)
+                norms[:, place] = np.linalg.norm(away, axis=(-2, -1))
+            residual = (head @ features - true) * task.eigenvalues
+            features, head = (
+                features - rates * np.swapaxes(head, -1, -2) @ residual,
+                head - rates * residual @ np.swapaxes(features, -1, -2),
+            )
+    return norms
+
+
 def kfac_start(task: LinearTask, lr: float, tolerance: float = 1e-9) -> float:
     """c: the tangent of the start's largest angle, in the coordinates in which population KFAC ends.
 

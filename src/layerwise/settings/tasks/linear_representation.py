@@ -38,6 +38,7 @@ class LinearProblem(Settings):
     spectrum: Spectrum
     basis: Literal["rotated", "axis"]
     transfer_kappa_x: Condition | None  # None: the training task's Sigma_x
+    head_scale: Annotated[float, Field(gt=0, le=1e6)]  # F_0 entries are this times N(0, 1/k)
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
@@ -85,9 +86,12 @@ class LinearTask(LinearProblem, TaskSettings):
         "transfer_loss_population",
         "outside_norm",
         "head_sigma_min",
+        "floor_theory",
+        "contraction_theory",
+        "iterations_theory",
     )
     selects: ClassVar[tuple[str, ...]] = (
-        "steps_to_target",
+        "iterations",
         "mean_subspace_distance",
         "mean_train_loss",
         "subspace_distance",

@@ -47,9 +47,12 @@ class SingleIndexTask(TaskSettings):
         "test_error",
         "network_error",
         "test_error_linear",
+        "test_error_ridge",
+        "test_error_oracle",
         "noise_floor",
         "spike_ratio",
         "cosine_biased",
+        "cosine_bias",
         "singular_values",
     )
     selects: ClassVar[tuple[str, ...]] = ("validation_error",)
@@ -70,6 +73,8 @@ class SingleIndexTask(TaskSettings):
     samples: Literal["fresh", "fixed"]  # new ones for each step, or the first step's for all
     # A step size's unit: natural ones of each layer, or the size of the preactivations at the step.
     lr_unit: Literal["natural", "preactivations"]
+    # A damping's unit: the mean eigenvalue of what is inverted, or gamma tau^2 / c^2.
+    damping_unit: Literal["mean", "optimal"]
     n_choice: Count  # fresh samples that choose the ridge strength of the refitted readout
     n_validation: Count  # fresh samples of validation_error
     n_test: Count

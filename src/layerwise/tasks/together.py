@@ -1,0 +1,77 @@
+"""Trainings of several methods in step, so that what they train on is drawn once."""
+
+import time
+from collections.abc import Generator, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import pandas as pd
+
+Batch = TypeVar("Batch", covariant=True)
+
+
+class Stream(Protocol[Batch]):
+    """A source of batches."""
+
+    def next(self) -> Batch:
+        """The next batch."""
+
+
+class Training(NamedTuple):
+    """A training that waits for each step's batches, as many as it uses, and returns what came of it."""
+
+    steps: Generator[None, Sequence[Any], Any]
+    batches: int
+
+
+class Seconds(NamedTuple):
+    """Of a clock on the wall, and of the process's own work."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def now(cls) -> "Seconds":
+        """By which times are told as differences."""
+        return cls(time.perf_counter(), time.process_time())
+
+    def since(self, start: "Seconds") -> "Seconds":
+        """From ``start`` to this."""
+        return Seconds(self.wall - start.wall, self.cpu - start.cpu)
+
+    def __add__(self, other: object) -> "Seconds":
+        assert isinstance(other, Seconds)
+        return Seconds(self.wall + other.wall, self.cpu + other.cpu)
+
+
+class Ran(NamedTuple):
+    """The tables of a method's cells, and the time of their training."""
+
+    tables: list[pd.DataFrame]
+    seconds: Seconds
+
+
+def together(
+    trainings: Sequence[Training], streams: Sequence[Stream[Any]]
+) -> list[tuple[Any, Seconds]]:
+    """What comes of each training, and its own time: that of its steps, without the draws.
+
+    A step's batches, one from each stream that one of those still going uses, are drawn once and seen by
+    all of these; so no training may change them. Each comes to what it comes to alone, to the last bit.
+    """
+    results: list[Any] = [None] * len(trainings)
+    took = [Seconds(0.0, 0.0)] * len(trainings)
+    going = dict(enumerate(trainings))
+    for training in trainings:
+        next(training.steps)  # to its first wait
+    while going:
+        used = max(training.batches for training in going.values())
+        batches = [stream.next() for stream in streams[:used]]
+        for place, training in list(going.items()):
+            start = Seconds.now()
+            try:
+                training.steps.send(batches[: training.batches])
+            except StopIteration as done:
+                results[place] = done.value
+                del going[place]
+            took[place] += Seconds.now().since(start)
+    return list(zip(results, took, strict=True))

@@ -1,0 +1,78 @@
+"""Tuning and reporting apart: choices are tried on some seeds, and what they select is run on others."""
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
+
+import pandas as pd
+
+from layerwise.results.columns import REPORTING, TUNING
+from layerwise.results.selection import score_variants, select
+from layerwise.results.summary import summarise
+from layerwise.settings.run import RunSettings
+from layerwise.settings.selection import SELECTIONS
+
+# Yields the cells of each stage, which train alike, is sent their tables, and returns those of all stages.
+Stages = Generator[list[RunSettings], list[pd.DataFrame], list[pd.DataFrame]]
+
+
+def in_stages(cells: Sequence[RunSettings]) -> Stages:
+    """The table of each cell, rows of the tuning seeds first; cells differ in what is measured alone."""
+    settings = cells[0]
+    if settings.tune_seeds is None:
+        return [_staged(table, REPORTING) for table in (yield list(cells))]
+    tuning = yield [_tuning(cell) for cell in cells]
+    stages = [[_staged(table, TUNING) for table in tuning]]
+    for choice in _choices(settings, tuning[0]):
+        chosen = yield [choice(cell) for cell in cells]
+        stages.append([_staged(table, REPORTING) for table in chosen])
+    return [pd.concat(tables, ignore_index=True) for tables in zip(*stages, strict=True)]
+
+
+def _staged(table: pd.DataFrame, stage: str) -> pd.DataFrame:
+    table.insert(list(table).index("damping"), "stage", stage)
+    return table
+
+
+def _tuning(settings: RunSettings) -> RunSettings:
+    """All choices on the tuning seeds, measured where the selection looks."""
+    assert settings.select_by is not None
+    looked_at = {SELECTIONS[settings.select_by][1], "subspace_distance"}
+    metrics = [name for name in settings.task.metrics if name in looked_at]
+    task = settings.tuning_task().model_copy(update={"metrics": metrics})
+    changed: dict[str, object] = {"seeds": settings.tune_seeds, "task": task}
+    if settings.select_by in settings.task.measures:  # a metric's last value, and no average
+        changed["record_every"] = max(settings.steps, 1)
+    return _alone(settings, **changed)
+
+
+def _choices(
+    settings: RunSettings, tuning: pd.DataFrame
+) -> Iterator[Callable[[RunSettings], RunSettings]]:
+    """What takes a cell to its run on the reporting seeds, for the selected choice and, at each fixed step
+    size, for the damping that is best there."""
+    assert settings.select_by is not None
+    summary = summarise(tuning.assign(problem=""), settings.target)
+    scores = score_variants(summary, settings.select_by)
+    best = select(scores).iloc[0]
+    # Where the selected one is a fixed one as well, it goes on as such.
+    half = None if settings.stop_at is None else settings.stop_at / 2
+    fixed = best["lr"] in settings.method.fixed_lr
+    yield partial(_chosen, choice=best, stop_at=half if fixed else settings.stop_at)
+    for lr in settings.method.fixed_lr:
+        there = select(scores[scores["lr"] == lr]).iloc[0]
+        if there["lr"] != best["lr"] or there["damping"] != best["damping"]:
+            yield partial(_chosen, choice=there, stop_at=half)
+
+
+def _chosen(cell: RunSettings, choice: pd.Series, stop_at: float | None) -> RunSettings:
+    """The choice alone, on the reporting seeds."""
+    damping = [float(choice["damping"])] if cell.method.damping else []
+    method = cell.method.model_copy(update={"lr": [float(choice["lr"])], "damping": damping})
+    return _alone(cell, method=method, stop_at=stop_at)
+
+
+def _alone(settings: RunSettings, **changed: object) -> RunSettings:
+    """Settings of one stage, which selects nothing."""
+    return settings.model_copy(
+        update={"tune_seeds": None, "tune_as": {}, "select_by": None, "target": None, **changed}
+    )

@@ -1,0 +1,143 @@
+"""Methods on one problem, trained in step: what they train on is drawn once, and nothing else changes."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from helpers import quick_plan, run, small_settings
+from layerwise.data.moments import GaussianMoments
+from layerwise.methods.base import OfGradients
+from layerwise.planning.jobs import Cell, Job
+from layerwise.results.tables import read_table
+from layerwise.tasks.run import run_job, run_table
+from layerwise.tasks.sharing import training_problem
+from layerwise.tasks.together import Training, together
+
+
+class Numbers:
+    """A stream of 1, 2, 3, …, that counts."""
+
+    def __init__(self) -> None:
+        self.drawn = 0
+
+    def next(self) -> int:
+        self.drawn += 1
+        return self.drawn
+
+
+def summed(steps: int) -> Iterator[None]:
+    """The sum of all batches of some steps."""
+    total = 0
+    for _ in range(steps):
+        total += sum((yield))
+    return total
+
+
+def test_a_stream_is_drawn_once_and_as_long_as_somebody_uses_it() -> None:
+    first, second = Numbers(), Numbers()
+    trainings = [Training(summed(3), 1), Training(summed(5), 1), Training(summed(2), 2)]
+    found = together(trainings, [first, second])
+    assert [result for result, _ in found] == [6, 15, 6]
+    assert (first.drawn, second.drawn) == (5, 2)
+    assert all(seconds.wall >= 0 and seconds.cpu >= 0 for _, seconds in found)
+
+
+def job_of(cells: list[Cell]) -> list:
+    return json.loads(Job(tuple(cells)).content)
+
+
+METHODS = ["sgd", "kfac", "dfw", "bn_hidden_adam", "muon", "soap", "gauss_newton"]
+
+
+@pytest.fixture(scope="module")
+def cells() -> list[Cell]:
+    """Every method of METHODS on two problems."""
+    words = ["task.kappa_x=[1,10]", *(f"+method={name}" for name in ("muon", "soap"))]
+    found = quick_plan("head_to_head", *words).cells
+    chosen = [cell for cell in found if cell.settings.method.name in METHODS]
+    assert {cell.settings.method.name for cell in chosen} == set(METHODS)
+    return chosen
+
+
+def test_each_method_is_to_the_last_bit_what_it_is_alone(cells: list[Cell], tmp_path: Path) -> None:
+    run_job(job_of(cells), None, tmp_path / "all.parquet")
+    tables = read_table(tmp_path / "all.parquet")
+    for cell in cells:
+        alone = run_table(cell.settings)
+        found = tables[(tables.problem == cell.problem) & (tables.method == alone.method[0])]
+        pd.testing.assert_frame_equal(
+            found.reset_index(drop=True)[list(alone)], alone, check_exact=True, check_dtype=False
+        )
+
+
+def test_one_that_diverges_or_raises_leaves_the_others(cells: list[Cell], tmp_path: Path) -> None:
+    own = [cell for cell in cells if cell.problem == cells[0].problem]
+    run_job(job_of(own), None, tmp_path / "calm.parquet")
+    content = job_of(own)
+    for entry in content:
+        if entry["settings"]["method"]["name"] == "sgd":
+            entry["settings"]["method"]["lr"] = [1e9]
+    run_job(content, None, tmp_path / "wild.parquet")
+    calm, wild = (read_table(tmp_path / f"{name}.parquet") for name in ("calm", "wild"))
+    assert set(wild[wild.method == "sgd"].status) == {"ok", "diverged"}
+    rest = [table[table.method != "sgd"].reset_index(drop=True) for table in (calm, wild)]
+    pd.testing.assert_frame_equal(*rest, check_exact=True)
+
+
+def test_a_problems_moments_are_drawn_once_for_all_methods(
+    cells: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each stage as many draws as the longest method has steps; the second batch of a step is for DFW
+    alone. The transfer task's sample is drawn once, where it is measured on."""
+    drawn: Counter[str] = Counter()
+    start, draw = GaussianMoments.__init__, GaussianMoments.next
+
+    def started(self, *given):
+        self.purpose = given[3]
+        start(self, *given)
+
+    def counted(self):
+        drawn[self.purpose] += 1
+        return draw(self)
+
+    monkeypatch.setattr(GaussianMoments, "__init__", started)
+    monkeypatch.setattr(GaussianMoments, "next", counted)
+    run_job(job_of(cells), None, tmp_path / "all.parquet")
+    problems, stages, steps = 2, 2, cells[0].settings.steps + 1
+    assert drawn == {
+        "batches": problems * stages * steps,
+        "batches for the head": problems * stages * steps,
+        "transfer sample": problems,
+    }
+
+
+def test_what_is_measured_and_by_which_method_is_no_part_of_the_problem() -> None:
+    """And what changes a draw is."""
+    base = training_problem(small_settings("sgd"))
+    same = [("kfac",), ("sgd", "task.n_transfer=60"), ("sgd", "task.metrics=[train_loss]")]
+    assert {training_problem(small_settings(*words)) for words in same} == {base}
+    others = ["task.noise=0.2", "task.batch_size=65", "seeds=4", "dtype=float32", "engine=batches"]
+    found = {training_problem(small_settings("sgd", word)) for word in others}
+    assert len(found | {base}) == len(others) + 1
+
+
+def test_runs_keep_no_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything in a run is in inference mode, where PyTorch keeps no account of derivatives."""
+    modes = []
+    step = OfGradients.step
+
+    def watched(self, views, memory):
+        modes.append(torch.is_inference_mode_enabled())
+        return step(self, views, memory)
+
+    monkeypatch.setattr(OfGradients, "step", watched)
+    inside = run_table(small_settings("adam"))
+    assert modes and all(modes)
+    assert not torch.is_inference_mode_enabled()
+    outside = run("adam")
+    pd.testing.assert_frame_equal(inside[list(outside)], outside, check_exact=True)
