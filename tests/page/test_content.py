@@ -23,6 +23,7 @@ from layerwise.page.runs import runs
 from layerwise.page.text import symbols
 from layerwise.page.values import thinned
 from layerwise.planning.plan import plan_all
+from layerwise.results.columns import SUMMARISED
 from layerwise.results.descriptions import METRICS, Offer, default_view
 from layerwise.results.files import FileError
 from odd_results import HOSTILE, STEPS, claims, odd_results
@@ -86,6 +87,19 @@ def test_failures_are_infinite_and_undefined_values_missing(folder: Folder) -> N
 
 def test_a_metric_that_nobody_described_is_there(folder: Folder) -> None:
     assert "a new <metric>" in read(folder, "several")["metrics"]
+
+
+def test_every_metric_that_is_measured_is_described() -> None:
+    """One that is not has its column's name, no word for what is lost, and may be taken for a setting."""
+    measured = {
+        name
+        for planned in plan_all(None, "quick").values()
+        for cell in planned.cells
+        for name in cell.settings.task.metrics
+    }
+    assert len(measured) > 20
+    numbered = {name for name in measured if name.startswith("singular_values")}
+    assert {*measured, *SUMMARISED} - numbered <= METRICS.keys()
 
 
 def test_rule_and_network_are_no_settings(folder: Folder) -> None:
