@@ -21,29 +21,13 @@ from statistics import mean, quantiles
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, scaled_dot_product_attention
+from torch.nn.functional import cross_entropy
 
 from layerwise.optim import KFAC
+from networks import Block, cnn
 
 CLASSES, BATCH, WIDTH = 10, 128, 64
 Step = Callable[[Tensor, Tensor], None]
-
-
-class Block(nn.Module):
-    """Attention and a two-layer network; linear layers of its own, which all methods know."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
-        self.qkv, self.out = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
-        self.up, self.down = nn.Linear(WIDTH, 2 * WIDTH), nn.Linear(2 * WIDTH, WIDTH)
-
-    def forward(self, x: Tensor) -> Tensor:
-        n, length, _ = x.shape
-        heads = self.qkv(self.norm1(x)).view(n, length, 3, 4, -1).permute(2, 0, 3, 1, 4)
-        attended = scaled_dot_product_attention(*heads).transpose(1, 2).reshape(n, length, WIDTH)
-        x = x + self.out(attended)
-        return x + self.down(torch.relu(self.up(self.norm2(x))))
 
 
 class Encoder(nn.Module):
@@ -51,7 +35,8 @@ class Encoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.blocks, self.head = nn.Sequential(Block(), Block()), nn.Linear(WIDTH, CLASSES)
+        blocks = (Block(WIDTH, 2 * WIDTH, nn.ReLU()) for _ in range(2))
+        self.blocks, self.head = nn.Sequential(*blocks), nn.Linear(WIDTH, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.blocks(x).mean(dim=1))
@@ -68,19 +53,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         ),
         (WIDTH,),
     ),
-    "CNN": (
-        lambda: nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(16, 32, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Flatten(),
-            nn.Linear(512, CLASSES),
-        ),
-        (1, 16, 16),
-    ),
+    "CNN": (lambda: cnn(16, CLASSES), (1, 16, 16)),
     "transformer": (Encoder, (16, WIDTH)),
 }
 

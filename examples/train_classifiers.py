@@ -5,7 +5,7 @@
     python examples/train_classifiers.py cnn --quick    # a few seconds, too short to compare
 
 The CNN tells ten smooth images apart that are shifted and drowned in noise; the transformer names
-the token that follows the marker in a sequence. Every batch is drawn anew. Each method has six
+the token that follows the marker in a sequence. Every batch is drawn anew. Each method has twelve
 choices of options and as many steps; the choice with the lowest loss over the last tenth of its
 steps, on average over the tuning seeds, is run on other seeds, of weights and of data. These are
 plotted, loss against steps and against the time of the steps, with a table of the curves beside the
@@ -24,14 +24,15 @@ from statistics import mean
 import matplotlib.pyplot as plt
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, interpolate, scaled_dot_product_attention
+from torch.nn.functional import cross_entropy, interpolate
 from torch.optim import SGD, AdamW, Optimizer
 
 from layerwise.optim import KFAC
+from networks import Block, cnn
 
 BATCH, SMOOTHED = 64, 20  # samples of a batch, steps over which curves are averaged
 SIZE, IMAGES, NOISE = 8, 10, 0.7
-TOKENS, LENGTH, WIDTH, HEADS = 8, 8, 32, 4
+TOKENS, LENGTH, WIDTH = 8, 8, 32
 
 
 # Data and networks
@@ -53,44 +54,13 @@ def sequences(n: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
     return x, x.gather(1, place + 1)[:, 0]
 
 
-def cnn() -> nn.Module:
-    """Two convolutions and a linear layer."""
-    return nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(16, 32, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(2 * SIZE**2, IMAGES),
-    )
-
-
-class Block(nn.Module):
-    """Attention and a two-layer network, each on the residual stream behind a LayerNorm."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
-        self.qkv, self.out = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
-        self.up, self.down = nn.Linear(WIDTH, 4 * WIDTH), nn.Linear(4 * WIDTH, WIDTH)
-
-    def forward(self, x: Tensor) -> Tensor:
-        n, length, _ = x.shape
-        heads = self.qkv(self.norm1(x)).view(n, length, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
-        attended = scaled_dot_product_attention(*heads).transpose(1, 2).reshape(n, length, WIDTH)
-        x = x + self.out(attended)
-        return x + self.down(nn.functional.gelu(self.up(self.norm2(x))))
-
-
 class Transformer(nn.Module):
     """Tokens and places, two blocks, the mean over places, and a linear layer."""
 
     def __init__(self) -> None:
         super().__init__()
         self.tokens, self.places = nn.Embedding(TOKENS, WIDTH), nn.Embedding(LENGTH, WIDTH)
-        self.blocks = nn.Sequential(Block(), Block())
+        self.blocks = nn.Sequential(*(Block(WIDTH, 4 * WIDTH, nn.GELU()) for _ in range(2)))
         self.norm, self.head = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, TOKENS)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -98,7 +68,10 @@ class Transformer(nn.Module):
         return self.head(self.norm(hidden).mean(dim=1))
 
 
-NETWORKS: dict[str, Callable[[], nn.Module]] = {"cnn": cnn, "transformer": Transformer}
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "cnn": lambda: cnn(SIZE, IMAGES),
+    "transformer": Transformer,
+}
 
 
 def draws(network: str, seed: int) -> Callable[[], tuple[Tensor, Tensor]]:
@@ -112,7 +85,7 @@ def draws(network: str, seed: int) -> Callable[[], tuple[Tensor, Tensor]]:
     return lambda: images(BATCH, random, templates)
 
 
-# Methods: a name, six choices, and the optimiser of a choice
+# Methods: a name, twelve choices, and the optimiser of a choice
 
 KFAC_OPTIONS = {
     "loss": "cross_entropy",
@@ -136,16 +109,24 @@ def kfac(model: nn.Module, choice: tuple[float, float]) -> Optimizer:
     )
 
 
+def half_decades(first: int, last: int) -> list[float]:
+    """10^(k/2) from the first k to the last, to a digit: 1, 3, 10, ..."""
+    return [float(f"{10 ** (k / 2):.0e}") for k in range(first, last + 1)]
+
+
 METHODS: dict[str, tuple[list, Callable[..., Optimizer]]] = {
     "SGD": (
-        [0.01, 0.03, 0.1, 0.3, 1.0, 3.0],
+        half_decades(-7, 4),
         lambda model, lr: SGD(model.parameters(), lr, momentum=0.9),
     ),
     "AdamW": (
-        [3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1],
+        half_decades(-10, 1),
         lambda model, lr: AdamW(model.parameters(), lr, weight_decay=0.0),
     ),
-    "KFAC": ([(lr, damping) for damping in (0.01, 0.1) for lr in (0.003, 0.01, 0.03)], kfac),
+    "KFAC": (
+        [(lr, damping) for damping in (0.001, 0.01, 0.1) for lr in half_decades(-6, -3)],
+        kfac,
+    ),
 }
 
 
@@ -191,12 +172,13 @@ def train(network: str, method: str, choice: object, seed: int, steps: int) -> R
 
 
 def tuned(network: str, method: str, seeds: range, steps: int) -> tuple[object, bool]:
-    """The best of a method's choices, and whether its step size is the first or last tried."""
+    """The best of a method's choices, and whether one of its values is the first or last tried."""
     choices = METHODS[method][0]
     scores = [mean(train(network, method, c, s, steps).last for s in seeds) for c in choices]
-    best = choices[scores.index(min(scores))]
-    lrs = [choice[0] if isinstance(choice, tuple) else choice for choice in (best, *choices)]
-    return best, lrs[0] in (min(lrs), max(lrs))
+    index = scores.index(min(scores))
+    axes = zip(*(c if isinstance(c, tuple) else (c,) for c in choices), strict=True)
+    at_edge = any(axis[index] in (min(axis), max(axis)) for axis in axes)
+    return choices[index], at_edge
 
 
 def smoothed(values: list[float]) -> list[float]:
@@ -247,7 +229,7 @@ def main(arguments: list[str] | None = None) -> None:
         runs[method] = [train(options.network, method, choice, s, steps) for s in reported]
         last = "  ".join(f"{run.last:.4f}" for run in runs[method])
         each = mean(1000 * run.seconds[-1] / len(run.seconds) for run in runs[method])
-        edge = "  (at the edge of its step sizes)" if at_edge else ""
+        edge = "  (at the edge of its grid)" if at_edge else ""
         print(f"{method:8}{choice!s:>16}{last:>26}{each:9.2f}{edge}", flush=True)
     level = max(mean(run.last for run in its) for its in runs.values())
     if math.isfinite(level):

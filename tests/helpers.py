@@ -22,7 +22,7 @@ from layerwise.settings.method import MethodSettings
 from layerwise.settings.run import RunSettings
 from layerwise.settings.tasks.linear_representation import LinearProblem, LinearTask
 from layerwise.settings.tasks.single_index import SingleIndexTask
-from layerwise.tasks.linear_representation import simulate
+from layerwise.tasks.run import run_table
 
 SMALL = (
     "task.d_x=8",
@@ -37,6 +37,18 @@ SMALL = (
 QUICK_SIZES = {
     "linear_representation": ["task.d_x=8", "task.d_y=5", "task.rank=2"],
     "single_index": ["task.d=24", "task.width=16"],
+    "teacher_student": [
+        "task.d_x=8",
+        "task.d_y=3",
+        "task.rank=2",
+        "task.width=8",
+        "task.batch_size=32",
+        "task.n_validation=40",
+        "task.n_test=50",
+        "task.n_transfer=30",
+        "task.n_choice=20",
+    ],
+    "digits": ["task.width=8", "task.batch_size=50"],
 }
 SINGLE_INDEX = {
     "name": "single_index",
@@ -52,17 +64,17 @@ SINGLE_INDEX = {
     "readout_scale": 1.0,
     "layers": "first",
     "samples": "fresh",
-    "lr_unit": "natural",
     "damping_unit": "mean",
+    "lr_unit": "natural",
     "n_choice": 15,
     "n_validation": 16,
     "n_test": 50,
     "metrics": ["train_loss", "alignment", "validation_error", "test_error", "network_error"],
 }
 # What a linear run measures, and its table's columns.
-METRICS = list(LinearTask.measures)
+METRICS = [name for name in LinearTask.measures if not name.endswith("_theory")]
 RUN_COLUMNS = [
-    *("method", "rule", "network", "damping", "lr", "seed", "step"),
+    *("method", "rule", "network", "stage", "damping", "lr", "seed", "step"),
     *LinearProblem.model_fields,
     *("inputs", "batch_size", "noise", "n_transfer"),
     *METRICS,
@@ -121,9 +133,7 @@ def settings_of_run(method: str, values: dict[str, object]) -> RunSettings:
 
 def run(method: str, *overrides: str) -> pd.DataFrame:
     """The table of a small run."""
-    settings = small_settings(method, *overrides)
-    (table,) = simulate([settings], [draw(settings.task, settings.seeds)])
-    return table
+    return run_table(small_settings(method, *overrides))
 
 
 def single_index_task(**changes: object) -> SingleIndexTask:

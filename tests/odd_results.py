@@ -12,7 +12,8 @@ from layerwise.claims.claim import ANY, Claim, at_least, at_most, between, judge
 from layerwise.claims.evidence import evidence
 from layerwise.page.folder import Folder, folder_of
 from layerwise.results.files import write_json, write_record
-from layerwise.results.selection import score_variants, select, summarise
+from layerwise.results.selection import score_variants, select
+from layerwise.results.summary import summarise
 from layerwise.results.tables import write_table
 
 HOSTILE = "<script>window.hacked=1</script>&\"',\\u003c${x}"

@@ -38,6 +38,19 @@ class Wrapped(nn.Module):
         return self.function(self, *inputs)
 
 
+def two_layers():
+    """6-4-2 with layers called layer and head, and inputs for it."""
+    torch.manual_seed(0)
+    return (
+        Wrapped(
+            lambda self, x: self.head(torch.tanh(self.layer(x))),
+            layer=nn.Linear(D_X, 4),
+            head=nn.Linear(4, D_Y),
+        ).double(),
+        random(N, D_X, seed=0),
+    )
+
+
 def batch(seed=0, n=N, dtype=torch.float64):
     return random(n, D_X, seed=2 * seed).to(dtype), random(n, D_Y, seed=2 * seed + 1).to(dtype)
 
@@ -96,3 +109,9 @@ def count_backward_passes(monkeypatch):
 
     monkeypatch.setattr(torch.autograd, "grad", counted)
     return calls
+
+
+def attack(model, optimizer):
+    x, y = batch(5)
+    x.requires_grad_()
+    torch.autograd.grad(half_mse(model(100 * x), y), x)

@@ -70,6 +70,12 @@ class Textbook:
         dG, dF = gradients(self.forward, G, F, *batches[0])
         return G - self.lr * dG, F - self.lr * dF
 
+    def Momentum(self, G, F, batches):
+        self.memory = self.memory or [torch.zeros_like(w) for w in (G, F)]
+        pairs = zip(self.memory, gradients(self.forward, G, F, *batches[0]), strict=True)
+        self.memory = [self.options["momentum"] * past + g for past, g in pairs]
+        return G - self.lr * self.memory[0], F - self.lr * self.memory[1]
+
     def Adam(self, G, F, batches):
         beta1, beta2 = self.options["beta1"], self.options["beta2"]
         self.memory = self.memory or [torch.zeros_like(w) for w in (G, F, G, F)]
@@ -100,6 +106,8 @@ class Textbook:
         _, dF = gradients(self.forward, G, F, x, y)
         lr_head = self.options["lr_head"]
         lr_head = self.lr if lr_head is None else lr_head
+        if self.options.get("first_layer_only"):
+            return G, F - lr_head * dF
         return G, F - lr_head * dF @ torch.linalg.inv(z.T @ z / len(x))
 
     def DFW(self, G, F, batches, whiten=True):

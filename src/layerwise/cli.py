@@ -149,6 +149,7 @@ def page_(
     browser: Annotated[bool, typer.Option(help="Whether to open it.")] = True,
 ) -> None:
     """Put results on one page to explore, share and compare, and open it."""
+    os.environ["MPLBACKEND"] = "agg"  # it shows nothing, and what a shell names may not be there
     from layerwise.command.page import make_page, show  # matplotlib takes its time
 
     if not labels:

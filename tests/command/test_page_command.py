@@ -27,6 +27,10 @@ def test_folders_of_one_name_are_told_apart(odd: Path, tmp_path: Path) -> None:
     other = odd_results(tmp_path / "elsewhere" / "results" / "odd", shift=0.4).results
     page = make_page([str(odd), str(other)], tmp_path / "page.html").read_text()
     assert "odd of elsewhere" in page and "against" in page
+    third = odd_results(tmp_path / "more" / "elsewhere" / "results" / "odd").results
+    page = make_page([str(other), str(third)], tmp_path / "page.html").read_text()
+    assert f"odd of {tmp_path / 'elsewhere'}" in page
+    assert f"odd of {tmp_path / 'more' / 'elsewhere'}" in page
 
 
 def test_a_label_without_results_is_refused_with_those_that_are_there() -> None:

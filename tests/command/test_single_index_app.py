@@ -10,7 +10,7 @@ from helpers import composed, single_index_task
 from layerwise.data.covariance import SPECTRA
 from layerwise.metrics.single_index import METRICS, SEQUENCES
 from layerwise.networks.activations import ACTIVATIONS
-from layerwise.networks.single_index import INPUTS
+from layerwise.networks.inputs import INPUTS
 from layerwise.settings.tasks.single_index import SingleIndexTask
 from layerwise.settings.validation import ConfigError
 from layerwise.tasks.single_index import run

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from helpers import assert_close, composed, population, random
-from layerwise import optim
 from layerwise.data.moments import Moments
 from layerwise.data.single_index import Batch, draw_instance
 from layerwise.methods.base import load_rule, rule_class, steps_of
@@ -24,8 +23,7 @@ from layerwise.settings.method import MethodSettings
 from layerwise.settings.rule import rule_card
 from layerwise.settings.tasks import TASKS
 from layerwise.settings.validation import ConfigError
-from networks.mlp import MLP
-from networks.mlp import Batch as MLPBatch
+from students import small_batch, small_network, small_task, small_weights
 
 SEEDS, LRS, BATCH = (0, 1), (0.05, 0.2), 24
 ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
@@ -35,6 +33,7 @@ NESTEROV = {"optimizer": "torch.optim.SGD", "momentum": 0.9, "nesterov": True}
 # Every rule with its options and damping values.
 RULES = {
     "sgd.SGD": ({}, ()),
+    "momentum.Momentum": ({"momentum": 0.9}, ()),
     "adam.Adam": (ADAM, ()),
     "spectral.SpectralDescent": ({}, ()),
     "muon.Muon": (MUON, ()),
@@ -43,6 +42,10 @@ RULES = {
     "torch_optimizer.TorchOptimizer": (NESTEROV, ()),
     "kfac.KFAC": (KFAC | {"precondition_outputs": False}, (0.1, 0.5)),
     "kfac.KFAC with P": (KFAC, (0.1, 0.5)),
+    "kfac.KFAC of the first layer": (
+        KFAC | {"precondition_outputs": False, "first_layer_only": True},
+        (0.1, 0.5),
+    ),
     "kfac.KFAC averaged": (KFAC | {"precondition_outputs": False, "factor_decay": 0.8}, (0.1, 0.5)),
     "dfw.DFW": ({}, (0.1, 0.5)),
     "amgd.AMGD": ({}, ()),
@@ -56,8 +59,9 @@ class Family(NamedTuple):
 
     ``forward`` takes a run's layers, what reaches the first one, and the seed to the layers' inputs and
     f(x) (n, d_y); ``data`` a seed's part of a batch to what reaches the first layer and y (n, d_y).
-    ``damped`` tells whether the readout is damped as the other layers are, and ``power`` the unit of
-    Gauss-Newton's damping of the first layer for a run.
+    ``damped`` tells whether the readout is damped as the other layers are, ``biases`` whether layers are
+    [W b] with tanh between them, and ``power`` is the unit of Gauss-Newton's damping of the first layer for
+    a run.
     """
 
     network: Network
@@ -66,6 +70,7 @@ class Family(NamedTuple):
     data: Callable[[object, int], tuple[Tensor, Tensor]]
     forward: Callable[[Layers, Tensor, int], tuple[list[Tensor], Tensor]]
     damped: bool = False
+    biases: bool = False
     power: Callable[[Layers, int], float] = lambda layers, seed: 1.0
 
 
@@ -147,24 +152,31 @@ def single_index_family(name: str, layers: str) -> Family:
     return Family(network, weights, batches, data, forward, damped=True, power=power)
 
 
-def mlp_family(n: int = BATCH) -> Family:
-    weights = tuple(
-        random(2, 1, *shape, seed=place) / 2 for place, shape in enumerate(((6, 5), (4, 6), (2, 4)))
-    )
-    batches = [
-        [MLPBatch(random(2, n, 5, seed=3 * t), random(2, n, 2, seed=3 * t + 1))] * 2
-        for t in range(3)
-    ]
+def with_one(h: Tensor) -> Tensor:
+    """[tanh(h); 1] of the last axis."""
+    return torch.cat([torch.tanh(h), torch.ones_like(h[..., :1])], dim=-1)
+
+
+def student_family(name: str) -> Family:
+    """Three layers with biases; P is not damped."""
+    task = small_task("task.activation=tanh").model_copy(update={"output_damping": 0.0})
+    network = small_network(name, task)
+
+    def data(batch: object, seed: int) -> tuple[Tensor, Tensor]:
+        return network.prepared(batch).x[seed].mT, batch.y[seed]
 
     def forward(layers: Layers, x: Tensor, seed: int) -> tuple[list[Tensor], Tensor]:
         inputs = [x]
         for layer in layers[:-1]:
-            inputs.append(torch.tanh(inputs[-1] @ layer.mT))
+            h = inputs[-1] @ layer.mT
+            if name == "bn_hidden":
+                h = inputs[-1][:, :-1] @ layer[:, :-1].mT
+                h = torch.nn.BatchNorm1d(6, affine=False, dtype=x.dtype)(h) + layer[:, -1]
+            inputs.append(with_one(h))
         return inputs, inputs[-1] @ layers[-1].mT
 
-    return Family(
-        MLP(torch.tanh), weights, batches, lambda batch, s: (batch.x[s], batch.y[s]), forward
-    )
+    batches = [[small_batch(task, 5 * t)] * 2 for t in range(3)]
+    return Family(network, small_weights(task), batches, data, forward, damped=True, biases=True)
 
 
 FAMILIES: dict[str, Callable[[], Family]] = {
@@ -176,7 +188,10 @@ FAMILIES: dict[str, Callable[[], Family]] = {
         for name in TASKS["single_index"].networks
         for layers in ("first", "both")
     },
-    "three layers": mlp_family,
+    **{
+        f"teacher_student {name}": (lambda name=name: student_family(name))
+        for name in TASKS["teacher_student"].networks
+    },
 }
 
 
@@ -218,6 +233,10 @@ class Textbook:
             parameter.grad = gradient
         self.optimizer.step()
         return tuple(parameter.detach().clone() for parameter in self.memory)
+
+    def Momentum(self, layers: Layers, batches: list) -> Layers:
+        make = lambda p: torch.optim.SGD(p, lr=self.lr, momentum=0.9)  # noqa: E731
+        return self._optimizer(layers, batches, make)
 
     def Adam(self, layers: Layers, batches: list) -> Layers:
         return self._optimizer(layers, batches, lambda p: torch.optim.Adam(p, lr=self.lr))
@@ -265,12 +284,14 @@ class Textbook:
             if self.options["precondition_outputs"] and place < count - 1:
                 gradient = torch.linalg.solve(self._outputs(tuple(layers), x, place), gradient)
             damped = Q + damping * torch.eye(len(Q), dtype=Q.dtype)
+            if place and self.options.get("first_layer_only"):
+                damped = torch.eye(len(Q), dtype=Q.dtype)
             layers[place] = layers[place] - self.lr * gradient @ damped.inverse()
         return tuple(layers)
 
     def _outputs(self, layers: Layers, x: Tensor, place: int) -> Tensor:
         """P = E J^T J, with J the Jacobian of f by a layer's outputs, sample by sample."""
-        bend = torch.tanh if len(layers) > 2 else lambda h: h
+        bend = with_one if self.family.biases else lambda h: h
         total = 0.0
         for a in self.forward(layers, x)[0][place]:
 
@@ -398,8 +419,6 @@ def test_a_pair_without_the_need_is_refused(rule, name):
             views = [family.network.view(family.weights, one) for one in family.batches[0]]
             tested.step(views[: tested.batches], tested.start(family.weights))
         assert refusal.type is NotOfferedError or len(family.weights) == 1
-    if name == "three layers":
-        return
     task, network = name.split(",")[0].split(" ")
     task = {"linear": "linear_representation"}.get(task, task)
     options = {k: "null" if v is None else str(v).lower() for k, v in RULES[rule][0].items()}
@@ -421,7 +440,9 @@ def test_every_rule_and_every_offer_is_in_the_contract():
             assert getattr(card, key) == getattr(made, key)  # what plans read is what runs
     for name, task in TASKS.items():
         for network, offers in task.networks.items():
-            family = {"linear_representation": "linear", "single_index": "single_index"}[name]
+            family = {"linear_representation": "linear", "digits": "teacher_student"}.get(
+                name, name
+            )
             key = f"{family} {network}" + (", both" if name == "single_index" else "")
             assert FAMILIES[key]().network.offers == offers
 
@@ -444,37 +465,3 @@ def test_every_activations_gradient_is_autograds(name, activation):
         assert_close(view.loss[s, 0], loss.detach())
         for found, expected in zip(view.gradients, torch.autograd.grad(loss, leaves), strict=True):
             assert_close(found[s, 0], expected)
-
-
-def test_kfac_on_three_layers_is_that_of_the_optimizer():
-    """An optimiser for each layer in turn, as Eq. 5 moves a layer at the new values of those before it."""
-    family = mlp_family(n=200)  # enough samples that undamped factors are well conditioned
-    batches = [step[0] for step in family.batches]
-    options = KFAC | {"precondition_outputs": True}
-    method = MethodSettings(
-        name="tested", rule="kfac.KFAC", network="plain", lr=[0.3], damping=[0.0], options=options
-    )
-    rule = load_rule(method, steps_of([0.3], [0.0], [1.0] * 3, family.weights[0]))
-    weights, memory = family.weights, rule.start(family.weights)
-    for batch in batches:
-        weights, memory = rule.step([family.network.view(weights, batch)], memory)
-    for seed in range(2):
-        shapes = [(5, 6), (6, 4), (4, 2)]
-        linears = [torch.nn.Linear(*shape, bias=False, dtype=torch.float64) for shape in shapes]
-        model = torch.nn.Sequential(
-            linears[0], torch.nn.Tanh(), linears[1], torch.nn.Tanh(), linears[2]
-        )
-        for linear, layer in zip(linears, family.weights, strict=True):
-            linear.weight.data.copy_(layer[seed, 0])
-        each = [
-            optim.KFAC(model, 0.3, params=one.parameters(), damping=0.0, output_damping=0.0)
-            for one in linears
-        ]
-        for batch in batches:
-            for optimizer in each:
-                optimizer.zero_grad()
-                error = model(batch.x[seed]) - batch.y[seed]
-                (0.5 * error.square().sum(dim=1).mean()).backward()
-                optimizer.step()
-        for linear, layer in zip(linears, weights, strict=True):
-            assert_close(layer[seed, 0], linear.weight.detach(), 1e-12)

@@ -81,6 +81,13 @@ class SmallSteps(torch.optim.SGD):
             raise ValueError("steps of at most one")
         super().__init__(params, lr)
 
+class OwnGroups(torch.optim.SGD):
+    def __init__(self, params, lr):
+        for group in params:
+            if "rank" not in group:
+                raise ValueError("`rank` must be set")
+        super().__init__(params, lr)
+
 class Starting(torch.optim.SGD):
     "Moves from its sixth step on."
     def __init__(self, params, lr):
@@ -167,6 +174,7 @@ def test_a_keyword_goes_through_kwargs():
         ("core.Inert", [], "it does not move the weights in 12 steps at lr = 0.1"),
         ("core.Noisy", [], "it draws random numbers, so that no run could be repeated"),
         ("core.SmallSteps", ["method.lr=[0.1,3]"], "'steps of at most one'"),
+        ("core.OwnGroups", [], "answers '`rank` must be set' to a parameter group with no keys of its own"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_refused_with_the_reason(name, overrides, sentence):

@@ -11,8 +11,9 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.mark.parametrize("network", ["cnn", "transformer"])
-def test_classifiers_are_tuned_reported_and_plotted(network, tmp_path, capsys):
+def test_classifiers_are_tuned_reported_and_plotted(network, tmp_path, capsys, monkeypatch):
     """Each method reports one choice; the table has the plot's curves, of seeds that tuned nothing."""
+    monkeypatch.syspath_prepend(EXAMPLES)  # as for a program that is run by its path
     example = runpy.run_path(str(EXAMPLES / "train_classifiers.py"))
     assert len({len(choices) for choices, _ in example["METHODS"].values()}) == 1
     example["main"]([network, "--quick", "--out", str(tmp_path / "curves.png")])
@@ -30,6 +31,7 @@ def test_classifiers_are_tuned_reported_and_plotted(network, tmp_path, capsys):
 
 def test_step_times_are_ratios_to_adams(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["time_optimizers.py", "--quick"])
+    monkeypatch.syspath_prepend(EXAMPLES)
     runpy.run_path(str(EXAMPLES / "time_optimizers.py"), run_name="__main__")
     said = capsys.readouterr().out
     assert [line.split(",")[0] for line in said.splitlines() if "batches" in line] == [

@@ -20,6 +20,7 @@ from layerwise.page.forest import VERDICTS
 from layerwise.page.looks import dashes, looks, outline
 from layerwise.page.problems import problems_of
 from layerwise.page.runs import runs
+from layerwise.page.text import symbols
 from layerwise.page.values import thinned
 from layerwise.planning.plan import plan_all
 from layerwise.results.descriptions import METRICS, Offer, default_view
@@ -151,6 +152,12 @@ def test_looks_are_those_of_the_figures() -> None:
 def test_labels_that_two_methods_share_are_told_apart() -> None:
     found = looks(["sgd", "mine"], {"sgd": "SGD", "mine": "SGD"})
     assert {look["label"] for look in found.values()} == {"SGD (sgd)", "SGD (mine)"}
+
+
+def test_settings_in_a_sentence_are_symbols() -> None:
+    assert symbols("slope in kappa_x and κ_F") == "slope in κ<sub>x</sub> and κ<sub>F</sub>"
+    assert symbols("kappa_f < 1") == "κ<sub>F</sub> &lt; 1"
+    assert symbols("kappa_xy, my_kappa_x") == "kappa_xy, my_kappa_x"
 
 
 def test_every_text_is_escaped(folder: Folder) -> None:

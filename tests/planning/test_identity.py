@@ -66,6 +66,29 @@ def test_overrides_that_change_nothing_have_the_folder_without_overrides(words):
     assert label(*words) == ""
 
 
+@pytest.mark.parametrize("idle", ["task.kappa_x=[1,10,100]", "task.kappa_f=[1,10]", "task.noise=0"])
+def test_a_part_that_changes_nothing_is_no_part_of_a_folders_name(idle):
+    """Neither of that of the figures, nor of that of the runs."""
+    alone, beside = (Pipeline(Request(("contraction",), "paper", words))
+                     for words in (("seeds=5",), ("seeds=5", idle)))  # fmt: skip
+    assert alone.label == beside.label and alone.overrides == beside.overrides
+    assert jobs(("contraction",), "seeds=5") == jobs(("contraction",), "seeds=5", idle)
+
+
+def test_a_part_that_changes_another_experiment_is_a_part_of_the_name():
+    both = ("contraction", "sample_size")
+    words = ("seeds=5", "task.kappa_x=[1,10,100]")  # contraction's own
+    assert label(*words, experiments=both) != label("seeds=5", experiments=both)
+    assert jobs(both, *words) == jobs(("contraction",), "seeds=5")
+
+
+@pytest.mark.parametrize("word", ["out=x.parquet", "instances=x.npz"])
+def test_a_file_of_a_single_run_is_refused(word):
+    """The pipeline would go on without it."""
+    with pytest.raises(ConfigError, match=r"is not allowed as an override: .*results/"):
+        label(word)
+
+
 def test_what_a_scale_would_cap_is_an_override_though_it_says_what_the_experiment_says():
     """At the quick scale an experiment's own number of steps is more than are run without it."""
     assert label("steps=1000", scale="quick") != label(scale="quick")

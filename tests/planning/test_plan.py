@@ -133,7 +133,7 @@ FILES = ("rule_file", "optimizer_file")
 def test_a_run_is_what_hydra_composes(task, method):
     """Of several kinds of overrides, the later over the earlier."""
     words = [
-        f"task={task}", f"method={method}", "seeds=[3,1]", "task.noise=0.25", "task.noise=0.5",
+        f"task={task}", f"method={method}", "seeds=[3,1]", "task.basis=axis", "task.basis=rotated",
         "method.lr=[0.1,1]", "+method.options.new={a: [1]}", "++method.options.other=x", "stop_at=null",
         "task.kappa_x=${seeds}", "out='a b.csv'", "record_every=log", "dtype=float32",
     ]  # fmt: skip
@@ -146,7 +146,7 @@ def test_a_run_is_what_hydra_composes(task, method):
 @pytest.mark.parametrize("name", options("experiment"))
 def test_what_is_planned_is_what_hydra_composes(name, scale):
     """Hydra's own composition, with every method by itself, gives the same settings and overrides."""
-    task = "task.noise=0.5"
+    task = "task.kappa_x=0.5"
     ours = compose_experiment(
         name, scale, read([task, "method.sgd.lr=[0.7]", "+method.sgd.options.new={a: [1]}"])
     )
@@ -243,3 +243,16 @@ def test_an_added_method_is_left_out_where_it_does_not_fit():
     assert "needs a linear hidden layer" in planned["one_step_alignment"].left_out["dfw"]
     with pytest.raises(ConfigError, match="dfw needs a linear hidden layer"):
         plan("one_step_alignment", "quick", ["+method=dfw"])
+
+
+def test_an_experiment_may_tune_on_seeds_of_its_own_number():
+    """Next to those that report; an override and a small scale have their own say."""
+
+    def tuned_on(scale, *overrides):
+        settings = plan("mlp_modern", scale, overrides).cells[0].settings
+        assert not {*settings.tune_seeds} & {*settings.seeds}
+        return settings.tune_seeds
+
+    assert tuned_on("paper") == [104, 105, 106, 107]
+    assert tuned_on("paper", "tune_seeds=[1,2]") == [1, 2]
+    assert len(tuned_on("quick")) == 2

@@ -39,3 +39,7 @@ def test_what_another_experiment_lacks_is_no_reason_to_fail(folder):
     assert found(folder, "basis") == ["basis a", "basis b", "spike a", "spike b"]
     with pytest.raises(FileError):
         runs_page(records_of([folder / "basis/plan.json"]))
+    Path("results/basis/plan.json").write_text("{")
+    assert found(folder, "spike") == ["spike a", "spike b"]
+    with pytest.raises(FileError):
+        found(folder, "basis")

@@ -1,23 +1,32 @@
 """The step-size rule, first passages and bands, on tables small enough to check by eye."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from helpers import RUN_COLUMNS
+from layerwise.results import summary
 from layerwise.results.aggregate import aggregate
+from layerwise.results.first_passage import first_passages
 from layerwise.results.selection import (
     bands,
     decades_within,
     interpolated_quantile,
-    quartiles,
     score_variants,
     select,
-    summarise,
 )
+from layerwise.results.summary import summarise
 from layerwise.results.tables import read_table, write_table
 
 STEPS = [0, 1, 2, 4]
+
+
+@pytest.fixture(autouse=True)
+def one_recorded_step_below_suffices(monkeypatch):
+    """First passages are tested by themselves; these tables have four steps."""
+    monkeypatch.setattr(summary, "first_passages", partial(first_passages, hold=1))
 
 
 def runs(distances: dict[tuple[float, int], list[float]]) -> pd.DataFrame:
@@ -33,6 +42,7 @@ def runs(distances: dict[tuple[float, int], list[float]]) -> pd.DataFrame:
                 "step": step,
                 "subspace_distance": value,
                 "outside_norm": value,
+                "stage": "reporting",
                 "status": "diverged" if np.isnan(value) else "ok",
             }
             rows.append(row)
@@ -50,17 +60,18 @@ TABLE = {
 }
 
 
-def test_first_passage_is_the_first_recorded_step_at_the_target():
-    passages = summarise(runs(TABLE), 0.5).set_index(["lr", "seed"])["steps_to_target"]
-    assert passages.loc[0.1].tolist() == [4, 4]
-    assert passages.loc[0.2].tolist() == [1, 2]
-    assert summarise(runs(TABLE), 0.01)["steps_to_target"].eq(np.inf).all()
+def test_first_passages_are_those_of_each_run():
+    found = summarise(runs(TABLE), 0.5).set_index(["lr", "seed"])
+    for (lr, seed), distances in TABLE.items():
+        for name, target in (("iterations", 0.5), ("iterations_half", 0.25)):
+            expected = first_passages([STEPS], [distances], target, hold=1)[0]
+            assert found.loc[(lr, seed), name] == expected
+    assert summarise(runs(TABLE), 0.01)["iterations"].eq(np.inf).all()
+    assert "iterations" not in summarise(runs(TABLE), None)
 
 
-@pytest.mark.parametrize(
-    ("select_by", "lr"), [("steps_to_target", 0.2), ("subspace_distance", 0.1)]
-)
-def test_the_smallest_median_wins_unless_a_seed_diverges(select_by, lr):
+@pytest.mark.parametrize(("select_by", "lr"), [("iterations", 0.2), ("subspace_distance", 0.1)])
+def test_the_smallest_median_wins_unless_too_many_seeds_diverge(select_by, lr):
     """0.4 is best in either sense, but one of its seeds diverges."""
     chosen = select(score_variants(summarise(runs(TABLE), 0.5), select_by))
     assert chosen["lr"].tolist() == [lr]
@@ -68,20 +79,30 @@ def test_the_smallest_median_wins_unless_a_seed_diverges(select_by, lr):
 
 def test_ties_go_to_the_smaller_final_distance():
     """Where none reaches the target, the closest wins."""
-    chosen = select(score_variants(summarise(runs(TABLE), 0.01), "steps_to_target"))
+    chosen = select(score_variants(summarise(runs(TABLE), 0.01), "iterations"))
     assert chosen["lr"].tolist() == [0.1]
     assert np.isinf(chosen["score"].item())
 
 
+def test_one_in_twenty_may_diverge_and_counts_as_infinite():
+    """One of twenty seeds diverges: its choice is still the best; with two of twenty it is refused."""
+    good = {(0.1, seed): [1, 0.8, 0.6, 0.4] for seed in range(20)}
+    better = {(0.2, seed): [1, 0.5, 0.3, 0.2] for seed in range(20)}
+    for lost, lr in ((1, 0.2), (2, 0.1)):
+        table = good | better | {(0.2, seed): [1, 0.5, NAN, NAN] for seed in range(lost)}
+        chosen = select(score_variants(summarise(runs(table), 0.5), "subspace_distance"))
+        assert chosen["lr"].tolist() == [lr]
+
+
 def test_choices_at_the_edge_of_the_grid_are_marked():
     inside = {key: value for key, value in TABLE.items() if key[0] < 0.4}
-    scores = score_variants(summarise(runs(inside), 0.5), "steps_to_target")
+    scores = score_variants(summarise(runs(inside), 0.5), "iterations")
     assert select(scores)["lr_at_edge"].item()
-    assert not select(score_variants(summarise(runs(TABLE), 0.5), "steps_to_target"))[
+    assert not select(score_variants(summarise(runs(TABLE), 0.5), "iterations"))[
         "lr_at_edge"
     ].item()
     single = {key: value for key, value in TABLE.items() if key[0] == 0.1}
-    assert not select(score_variants(summarise(runs(single), 0.5), "steps_to_target"))[
+    assert not select(score_variants(summarise(runs(single), 0.5), "iterations"))[
         "lr_at_edge"
     ].item()
 
@@ -89,7 +110,7 @@ def test_choices_at_the_edge_of_the_grid_are_marked():
 def test_bands_count_failures_as_infinite():
     table = pd.DataFrame({"method": "sgd", "value": [1.0, 2.0, np.inf, np.nan]})
     band = bands(table, ["method"], "value").iloc[0]
-    assert band["low"] == 1 and np.isinf(band["median"]) and np.isinf(band["high"])
+    assert band["low"] == 1.75 and np.isinf(band["median"]) and np.isinf(band["high"])
 
 
 def test_other_metrics_select_by_their_last_value():
@@ -134,6 +155,21 @@ def test_aggregation_keeps_every_seeds_trace_of_the_selected(tmp_path):
     assert set(traces["regime"]) == {"mild"}
 
 
+def test_tuning_seeds_select_and_reporting_seeds_are_reported(tmp_path):
+    """The choice that is best on the tuning seeds is kept, though another is best on the others."""
+    tuning = runs({(0.1, 0): [1, 0.8, 0.6, 0.4], (0.2, 0): [1, 0.8, 0.6, 0.5]})
+    reporting = runs({(0.1, 7): [1, 0.8, 0.6, 0.55], (0.2, 7): [1, 0.8, 0.6, 0.1]})
+    table = pd.concat([tuning.assign(stage="tuning"), reporting], ignore_index=True)
+    write_table(table, tmp_path / "sgd.parquet")
+    aggregate([tmp_path / "sgd.parquet"], "subspace_distance", 0.5, tmp_path / "out")
+    names = ("summary", "scores", "selection", "traces")
+    read = {name: read_table(tmp_path / f"out/{name}.parquet") for name in names}
+    assert read["selection"]["lr"].tolist() == [0.1]
+    assert set(read["scores"]["score"]) == {0.4, 0.5}
+    assert set(read["summary"]["seed"]) == set(read["traces"]["seed"]) == {7}
+    assert read["traces"]["subspace_distance"].tolist() == [1, 0.8, 0.6, 0.55]
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     """A table is written whole or not at all."""
     path = tmp_path / "table.parquet"
@@ -156,7 +192,7 @@ def test_quantiles_are_interpolated_and_keep_infinities():
 
 def test_quartiles_of_sixteen_seeds_are_no_order_statistics():
     table = pd.DataFrame({"method": "sgd", "x": np.arange(1.0, 17)})
-    (row,) = quartiles(table, ["method"], "x").to_dict("records")
+    (row,) = bands(table, ["method"], "x").to_dict("records")
     assert row == {"method": "sgd", "low": 4.75, "median": 8.5, "high": 12.25}
 
 

@@ -3,7 +3,6 @@
 Every setting of every task and every method is here, or among EXEMPT with the reason.
 """
 
-import importlib
 from functools import cache
 
 import pytest
@@ -15,6 +14,7 @@ from layerwise.settings.rule import rule_card
 from layerwise.settings.run import RunSettings, run_settings
 from layerwise.settings.tasks import TASKS
 from layerwise.settings.validation import ConfigError
+from layerwise.tasks.run import run_table
 
 # Small runs that measure all that their task can.
 BASES = {
@@ -27,34 +27,76 @@ BASES = {
         "task.n_validation=20", "task.n_test=30", "task.layers=both", "task.readout_scale=0.5",
         "seeds=2", "steps=4", "record_every=2", "method.lr=[0.05,0.1]",
     ),
+    "teacher_student": (
+        "task=teacher_student", "task.d_x=6", "task.d_y=3", "task.rank=2", "task.width=5",
+        "task.depth=2", "task.batch_size=30", "task.n_validation=20", "task.n_test=30",
+        "task.n_transfer=20", "task.n_choice=20", "seeds=1", "steps=2", "record_every=2",
+        "method.lr=[0.05,0.1]",
+    ),
+    "digits": (
+        "task=digits", "task.components=6", "task.width=5", "task.depth=2", "task.batch_size=30",
+        "task.labelings=3", "seeds=1", "steps=2", "record_every=2", "method.lr=[0.05,0.1]",
+    ),
 }  # fmt: skip
 # Another valid value of every setting of a run and of its task.
 RUN = {
     "engine": "batches", "seeds": [5, 6], "steps": 5, "stop_at": 0.999, "record_every": 1,
-    "dtype": "float32", "method": "adam", "task": None,
+    "dtype": "float32", "method": "adam", "task": None, "schedule": "cosine",
+    "tune_seeds": [8, 9], "tune_as": {"noise": 0.7}, "select_by": "mean_train_loss", "target": 0.5,
 }  # fmt: skip
+# What those need that tune: seeds, and a rule for each task.
+TUNED = {
+    "linear_representation": {"tune_seeds": [7], "select_by": "subspace_distance"},
+    "single_index": {"tune_seeds": [7], "select_by": "validation_error"},
+}
 TASK = {
     "linear_representation": {
         "d_x": 9, "d_y": 6, "rank": 2, "kappa_x": 30.0, "kappa_f": 2.0, "spectrum": "two_level",
         "basis": "axis", "transfer_kappa_x": 5.0, "inputs": "rademacher", "batch_size": 70,
-        "noise": 0.3, "n_transfer": 60, "metrics": ["train_loss"],
+        "noise": 0.3, "n_transfer": 60, "head_scale": 0.5, "metrics": ["train_loss"],
     },
     "single_index": {
         "d": 9, "width": 7, "aspect_ratio": 0.3, "kappa_x": 30.0, "spectrum": "two_level",
         "basis": "axis", "link": "relu", "activation": "tanh", "noise": 0.3, "readout_scale": 0.4,
-        "layers": "first", "samples": "fixed", "lr_unit": "preactivations", "n_choice": 25,
-        "n_validation": 25, "n_test": 40, "metrics": ["train_loss"],
+        "layers": "first", "samples": "fixed", "lr_unit": "preactivations", "damping_unit": "optimal",
+        "n_choice": 25, "n_validation": 25, "n_test": 40, "metrics": ["train_loss"],
     },
+    "teacher_student": {
+        "d_x": 7, "d_y": 4, "rank": 3, "kappa_x": 30.0, "spectrum": "two_level", "basis": "axis",
+        "directions": "raw", "link": "tanh", "noise": 0.3, "depth": 1, "width": 6,
+        "activation": "tanh", "batch_size": 40, "n_train": 50, "output_damping": 0.5,
+        "n_validation": 25, "n_test": 40, "n_transfer": 25, "n_choice": 25,
+        "metrics": ["train_loss"],
+    },
+    "digits": {
+        "inputs": "pixels", "components": 8, "kappa_x": 30.0, "spectrum": "two_level",
+        "basis": "axis", "labelings": 4, "depth": 1, "width": 6, "activation": "tanh",
+        "batch_size": 40, "n_train": 900, "n_validation": 150, "shots": 4, "n_choice": 80,
+        "output_damping": 0.5, "metrics": ["train_loss"],
+    },
+}  # fmt: skip
+# A rule that divides by P.
+WITH_P = {
+    "method.rule": "kfac.KFAC", "method.damping": [0.5],
+    "method.options": {"precondition_outputs": True, "lr_head": None},
 }  # fmt: skip
 # What a change needs beside it, to be valid at all.
 BESIDE = {
     ("linear_representation", "inputs"): {"engine": "batches"},
     ("single_index", "lr_unit"): {"task.layers": "first"},
+    ("single_index", "damping_unit"): {
+        "method.rule": "kfac.KFAC",
+        "method.damping": [0.5],
+        "method.options": {"precondition_outputs": False, "lr_head": None},
+    },
+    ("teacher_student", "output_damping"): WITH_P,
+    ("digits", "output_damping"): WITH_P,
 }
 # Another valid value of every option.
 OPTIONS = {
     "beta1": 0.5, "beta2": 0.9, "epsilon": 0.01, "lr_head": 0.7, "factor_decay": 0.5,
-    "weight_decay": 0.5, "optimizer": "torch.optim.RMSprop",
+    "weight_decay": 0.5, "first_layer_only": True, "freeze_others": True, "momentum": 0.5,
+    "newton_schulz_steps": 3, "bfloat16": False, "optimizer": "torch.optim.RMSprop",
 }  # fmt: skip
 EXEMPT = {
     "device": "no second device is at hand; the whole run is on the one that is named",
@@ -70,8 +112,7 @@ EXEMPT = {
 
 def measured(settings: RunSettings):
     """The measured columns of a run's table, and its recorded steps and seeds."""
-    task = importlib.import_module(f"layerwise.tasks.{settings.task.name}")
-    (table,) = task.run([settings], None, lambda step: None)
+    table = run_table(settings)
     return table.drop(
         columns=[*settings.task.model_dump(), "method", "rule", "network"], errors="ignore"
     )
@@ -119,7 +160,8 @@ def test_every_setting_of_a_run(task, key):
     value = RUN[key]
     if key == "engine" and settings.engine == value:
         value = "moments"
-    assert_used_or_refused(settings, key, value)
+    tuned = TUNED[task] if key in ("tune_seeds", "tune_as", "select_by", "target") else {}
+    assert_used_or_refused(settings, key, value, tuned)
 
 
 @pytest.mark.parametrize(("task", "key"), [(task, key) for task in TASK for key in TASK[task]])
@@ -132,7 +174,8 @@ def test_every_setting_of_a_task(task, key):
 @pytest.mark.parametrize("method", options("method"))
 def test_every_setting_of_a_method(task, method):
     """Step sizes, dampings, network, rule and options of every method that the task's network takes."""
-    sizes = {"newton": ("task.noise=0.2",)}.get(method, ())
+    noisy = method == "newton" and "noise" in TASKS[task].model_fields
+    sizes = ("task.noise=0.2",) if noisy else ()
     try:
         settings = base(task, method, *sizes)
     except ConfigError as refusal:
@@ -143,6 +186,7 @@ def test_every_setting_of_a_method(task, method):
     if card.takes_damping:
         changes.append(("damping", [0.3, 2.0]))
     networks = TASKS[task].networks
+    assert_used_or_refused(settings, "method.fixed_lr", settings.method.lr, TUNED[task])
     changes += [("network", name) for name in networks if name != settings.method.network]
     for key, value in changes:
         assert_used_or_refused(settings, f"method.{key}", value)
@@ -152,8 +196,8 @@ def test_every_setting_of_a_method(task, method):
         content["method"] |= {"rule": rule, "options": {}, "damping": []}
         assert not measured(settings).equals(measured(run_settings(content)))
     for option in {*settings.method.options, *card.options}:
-        if option == "precondition_outputs":
-            value = not settings.method.options[option]
+        if option in ("precondition_outputs", "first_layer_only", "freeze_others"):
+            value = not settings.method.options.get(option, False)
         elif option == "optimizer":
             value = OPTIONS[option]
         else:
@@ -184,7 +228,7 @@ def test_no_setting_is_left_out():
     assert {*RunSettings.model_fields} <= listed
     for name, task in TASKS.items():
         assert {*task.model_fields} - {"name"} == {*TASK[name]}
-    walked = {"lr", "damping", "rule", "network", "options"}
+    walked = {"lr", "damping", "rule", "network", "options", "fixed_lr"}
     assert {f"method.{key}" for key in MethodSettings.model_fields} <= listed | {
         f"method.{key}" for key in walked
     }

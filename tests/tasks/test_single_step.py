@@ -30,6 +30,7 @@ from single_index_runs import (
     table,
     transform,
 )
+from textbook import damped
 
 SMALL = single_index_task()
 WIDE = single_index_task(aspect_ratio=1.5)  # fewer samples than dimensions
@@ -94,8 +95,8 @@ def test_gradients_are_autograds(method, aspect_ratio, activation):
 @both_shapes
 def test_kfac_is_the_gradient_times_a_dense_inverse(task, damping):
     descent, x, y = descent_by_autograd("sgd", task)
-    damped = x.mT @ x / len(y) + damping * torch.eye(task.d, dtype=torch.float64)
-    inverse = torch.linalg.pinv(damped, hermitian=True) if damping == 0 else damped.inverse()
+    Q = damped(x.mT @ x / len(y), damping)
+    inverse = torch.linalg.pinv(Q, hermitian=True) if damping == 0 else Q.inverse()
     assert_close(change("kfac", task, damping), descent @ inverse, 1e-9)
     learnt, _, _ = direction("kfac", task, damping)
     assert_close(learnt, inverse @ x.mT @ y / len(y), 1e-9)
@@ -116,8 +117,8 @@ def test_what_other_rules_learn_from_the_labels_alone(method):
     expected = {
         "adam": labels.sign(),
         "spectral": labels,
-        "gauss_newton": torch.linalg.solve(moment + 0.2 * torch.eye(12).double(), labels),
-        "newton": torch.linalg.solve(moment + 0.2 * torch.eye(12).double(), labels),
+        "gauss_newton": torch.linalg.solve(damped(moment, 0.2), labels),
+        "newton": torch.linalg.solve(damped(moment, 0.2), labels),
     }[method]
     assert_close(learnt, expected, 1e-6 if method == "adam" else 1e-9)  # Adam's epsilon
 
@@ -167,8 +168,7 @@ def test_gauss_newton_is_the_dense_one(task):
         lambda weights: output("plain", weights, f[None], x, task.activation), G
     ).reshape(len(y), -1)
     residual = y - output("plain", G, f[None], x, task.activation)
-    unknowns = torch.eye(G.numel(), dtype=torch.float64)
-    system = jacobian.mT @ jacobian / len(y) + damping * f.square().sum() * unknowns
+    system = damped(jacobian.mT @ jacobian / len(y), damping)
     expected = torch.linalg.solve(system, jacobian.mT @ residual / len(y))
     assert_close(change("gauss_newton", task, damping), expected.view_as(G))
 
@@ -184,8 +184,7 @@ def test_newton_is_the_dense_one():
 
     hessian = torch.autograd.functional.hessian(loss, G.flatten())
     gradient = torch.autograd.functional.jacobian(loss, G.flatten())
-    damped = hessian + damping * torch.eye(G.numel(), dtype=torch.float64)
-    expected = -torch.linalg.solve(damped, gradient).view_as(G)
+    expected = -torch.linalg.solve(damped(hessian, damping), gradient).view_as(G)
     assert_close(change("newton", SMALL, damping), expected, 1e-9)
 
 

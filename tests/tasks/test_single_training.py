@@ -22,6 +22,7 @@ from single_index_runs import (
     stepped,
     trained,
 )
+from textbook import damped
 
 WIDTH = single_index_task().width
 MEASURED = ["train_loss", "alignment", "validation_error", "test_error", "network_error"]
@@ -73,14 +74,19 @@ def test_one_step_is_in_natural_units(method, dampings, samples, aspect_ratio):
         x, (G, f) = inputs_of(method, run, batch, s), both(run.weights, run, s, 0)
         descent = -torch.func.grad(loss)(G, f, x, batch.y[s], network)
         if method == "kfac":
-            Q = x.mT @ x / len(x) + damping * torch.eye(task.d, dtype=x.dtype)
+            Q = damped(x.mT @ x / len(x), damping)
             descent = descent @ torch.linalg.pinv(Q, hermitian=True)
         assert_close(weights[0][s, v] - G, descent * lr / power(run, s), 1e-9)
 
 
 @pytest.mark.parametrize("layers", ["first", "both"])
 @pytest.mark.parametrize(
-    "method", [m for m in METHODS if method_file(m)["rule"] in ("sgd.SGD", "adam.Adam")]
+    "method",
+    [
+        m
+        for m in METHODS
+        if method_file(m)["rule"] in ("sgd.SGD", "adam.Adam") and m != "sgd_features"
+    ],
 )
 def test_sgd_and_adam_are_those_of_torch_optim(method, layers):
     """Five steps of torch's optimiser and autograd on the same batches, each run alone."""
@@ -164,11 +170,10 @@ def test_kfac_is_the_dense_equation(damping):
         natural = lr / power(run, s)
         for batch in batches:
             x, y = batch.x[s], batch.y[s]
-            Q = x.mT @ x / len(y) + damping * torch.eye(12, dtype=x.dtype)
+            Q = damped(x.mT @ x / len(y), damping)
             G = G - natural * torch.func.grad(loss, 0)(G, f, x, y) @ Q.inverse()
             z = torch.tanh(x @ G.mT)
-            Q = z.mT @ z / len(y)
-            Q = Q + damping * Q.trace() / WIDTH * torch.eye(WIDTH, dtype=x.dtype)
+            Q = damped(z.mT @ z / len(y), damping)
             f = f - lr * torch.func.grad(loss, 1)(G, f, x, y) @ Q.inverse()
         for found, expected in zip(both(weights, run, s, v), (G, f), strict=True):
             assert_close(found, expected, 1e-9)
@@ -185,9 +190,13 @@ def test_kfacs_head_at_step_size_one_is_least_squares():
 
 def test_large_damping_makes_kfac_sgd():
     large = 1e9
-    (kfac,), _ = stepped(make_run("kfac", (0.1 * large,), (large,)), 3)
-    (sgd,), _ = stepped(make_run("sgd", (0.1,)), 3)
-    assert_close(kfac, sgd, 1e-7)
+    run = make_run("kfac", (0.1 * large,), (large,))
+    (kfac,), batches = stepped(run, 1)
+    (sgd,), _ = stepped(make_run("sgd", (0.1,)), 1)
+    for s, own in enumerate(run.instances):
+        size = batches[0].x[s].square().mean()  # the unit of the damping
+        change = (sgd[s, 0] - own.features) / size
+        assert_close(kfac[s, 0] - own.features, change, 1e-7)
 
 
 def test_a_fixed_sample_is_decomposed_once(monkeypatch):
@@ -207,7 +216,7 @@ def test_a_fixed_sample_is_decomposed_once(monkeypatch):
 @pytest.mark.parametrize("layers", ["first", "both"])
 def test_second_order_steps_are_the_dense_ones(method, layers):
     """Three steps over all trained weights at once: autograd's Jacobian or Hessian, and a dense solve.
-    Gauss-Newton's damping of G is in units of |f|^2, Newton's as it stands."""
+    Gauss-Newton's damping of G is in units of |f|^2 as well."""
     damping = 0.7
     run = make_run(method, (0.3, 0.9), (damping,), single_index_task(layers=layers))
     weights, batches = stepped(run, 3)
@@ -233,7 +242,8 @@ def test_second_order_steps_are_the_dense_ones(method, layers):
                     lambda flat, x=x, split=split: output("plain", *split(flat), x), flat
                 )
                 matrix = J.mT @ J / len(y)
-            step = torch.linalg.solve(matrix + damping * scale.diag(), torch.func.grad(of)(flat))
+            unit = damping * (matrix.diagonal() / scale).abs().mean()
+            step = torch.linalg.solve(matrix + unit * scale.diag(), torch.func.grad(of)(flat))
             G, f = split(flat - lr * step)
         for found, expected in zip(both(weights, run, s, v), (G, f), strict=True):
             assert_close(found, expected, 1e-8)
@@ -358,7 +368,9 @@ def test_single_precision_follows_double_precision(method):
     for name in MEASURED:
         double, single = (trace.metrics[name][1] for trace in traces)
         assert single.dtype == np.float32
-        assert single == pytest.approx(double, rel=1e-2 if method == "soap" else 2e-3)
+        # Newton solves with an indefinite matrix.
+        tolerance = {"soap": 1e-2, "newton": 2e-2}.get(method, 2e-3)
+        assert single == pytest.approx(double, rel=tolerance)
 
 
 def test_recording_does_not_change_the_run():

@@ -102,6 +102,16 @@ forceall: true
 """
 
 
+def users_packages(folder: Path) -> Path:
+    """A folder of packages as `pip install --user` makes it, with some of the project's that are broken."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    packages = folder / "lib" / version / "site-packages"
+    packages.mkdir(parents=True)
+    for name in ("numpy", "pandas", "hydra", "usercustomize"):
+        (packages / f"{name}.py").write_text(f"raise ImportError('the user\\'s own {name}')\n")
+    return folder
+
+
 def users_own(folder: Path, checkout: Checkout) -> dict[str, str]:
     """Settings that a user may have made for other programs, as environment variables."""
     (folder / "matplotlibrc").write_text(MATPLOTLIBRC)
@@ -114,7 +124,9 @@ def users_own(folder: Path, checkout: Checkout) -> dict[str, str]:
     path = [str(folder / "packages"), str(checkout.folder / "src")]
     return {
         "PYTHONPATH": os.pathsep.join(path),
-        "MATPLOTLIBRC": str(folder / "matplotlibrc"), "SNAKEMAKE_PROFILE": str(folder / "profile"),
+        "MATPLOTLIBRC": str(folder / "matplotlibrc"), "MPLBACKEND": "no such backend",
+        "PYTHONUSERBASE": str(users_packages(folder / "user")),
+        "SNAKEMAKE_PROFILE": str(folder / "profile"),
         "PYTHONOPTIMIZE": "1", "PYTHONSAFEPATH": "1", "LC_ALL": "C", "PYTHONUTF8": "0",
         "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "latin-1",
     }  # fmt: skip

@@ -197,6 +197,10 @@ def test_swapped_values_of_two_keys_rerun(checkout: Checkout) -> None:
         (["--config", "scal=quick"], "did you mean 'scale'?"),
         (["--config", "cells_per_job=0"], "cells_per_job = 0 is not allowed"),
         (["--config", 'overrides=["methods.kfac.lr=[-1]"]'], "methods.kfac.lr = -1"),
+        (
+            ["--config", 'overrides=["method.muon.options.optimizer=torch.optim.LBFGS"]'],
+            "method.options.weight_decay = 0.0 is not allowed: torch.optim.LBFGS takes",
+        ),
     ],
 )
 def test_bad_configuration_is_refused_before_any_job(

@@ -1,5 +1,8 @@
 # Plans every experiment before any job starts; a setting that cannot be used ends the run here.
 
+import os
+
+from layerwise.command.trial import try_optimizers
 from layerwise.planning.pipeline import Pipeline
 from layerwise.planning.plan import canonical
 from layerwise.planning.request import requested
@@ -8,6 +11,9 @@ from layerwise.results.columns import COLLECTED, SELECTED
 from layerwise.results.files import FileError
 from layerwise.settings.selection import NOTHING
 from layerwise.settings.validation import ConfigError
+
+# Figures are files. What a user's shell names instead may not be there, and then nothing can be drawn.
+os.environ.update(MPLBACKEND="agg")
 
 
 wildcard_constraints:
@@ -21,8 +27,10 @@ wildcard_constraints:
 
 
 try:
-    PIPELINE = Pipeline(requested(config))
+    REQUEST = requested(config)
+    PIPELINE = Pipeline(REQUEST)
     if workflow.is_main_process:  # a job on a cluster finds the files there
+        try_optimizers(REQUEST, PIPELINE.plans.values())
         PIPELINE.write_files()
 except (ConfigError, FileError) as error:
     raise WorkflowError(str(error)) from None

@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 from layerwise.command.catalogue import about as about_option

@@ -10,14 +10,16 @@ import pandas as pd
 
 from layerwise.claims.claim import Claim, Judgement, Results, judge
 from layerwise.claims.evidence import evidence
-from layerwise.claims.study import STUDY
+from layerwise.claims.study import REGISTERED, STUDY
 from layerwise.results.files import atomic_path
 from layerwise.results.pages import page
 from layerwise.results.tables import read_table, write_table
 
 INTERVAL = (
-    "Each claim's statistic with its 95 % bootstrap interval over seeds. A claim is reproduced where the "
-    "whole interval meets the bound, partly where it meets the weaker bound (in brackets)."
+    "Each part's statistic with its 95 % bootstrap interval over seeds that tuned nothing. A part is "
+    "reproduced where the whole interval meets the bound, partly where it meets the weaker bound (in "
+    "brackets); a claim is as good as its worst part. Statistics and bounds were fixed in commit "
+    f"{REGISTERED}, before the first run on these seeds."
 )
 CLAIMS: tuple[Claim, ...] = tuple(entry.claim for entry in STUDY)
 
@@ -54,12 +56,13 @@ def _table(judgements: list[tuple[Claim, Judgement]]) -> pd.DataFrame:
 
 def markdown(judged: pd.DataFrame, note: str = "") -> str:
     """The table for readers, with a count of verdicts above, and a note on what was run."""
-    counts = judged.drop_duplicates("claim")["verdict"].value_counts()
     lines = [
         "# Claims",
         "",
         *([f"**{note}**", ""] if note else []),
-        ", ".join(f"{counts[verdict]} {verdict}" for verdict in counts.index) + ".",
+        _counted(judged, "C", "statements that make up the paper's claims C1 to C10"),
+        "",
+        _counted(judged, "R", "statements of ours"),
         "",
         INTERVAL,
         "",
@@ -74,18 +77,20 @@ def markdown(judged: pd.DataFrame, note: str = "") -> str:
 def summary(judged: pd.DataFrame) -> str:
     """The verdicts on the paper's claims in a few lines, for the README."""
     parts = judged[judged["claim"].str.startswith("C")]
-    paper = parts.drop_duplicates("claim")
-    counts = paper["verdict"].value_counts()
-    words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    lines = [
-        f"Of {len(paper)} statements that make up the paper's claims C1 to C10: **{words}**.",
-        "",
-    ]
+    lines = [_counted(judged, "C", "statements that make up the paper's claims C1 to C10"), ""]
     for row in parts[parts["part"] != "reproduced"].to_dict("records"):
         interval = f"[{row['low']:.2g}, {row['high']:.2g}]"
         measured = f"{row['quantity']}: {row['value']:.2g} {interval}"
         lines.append(f"- {row['part']}: {row['statement']} ({row['claim']}; {measured})")
     return "\n".join(lines) + "\n"
+
+
+def _counted(judged: pd.DataFrame, letter: str, words: str) -> str:
+    """How many claims of a kind have which verdict, as a sentence."""
+    own = judged[judged["claim"].str.startswith(letter)].drop_duplicates("claim")
+    counts = own["verdict"].value_counts()
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    return f"Of {len(own)} {words}: **{verdicts}**."
 
 
 def _cells(row: dict[Any, Any]) -> list[str]:

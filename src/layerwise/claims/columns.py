@@ -5,6 +5,7 @@ choices that the experiment's rule selects. Metrics are a run's last ones unless
 has NaN, and infinite iterations.
 """
 
+STUDENTS = ("method", "lr", "damping", "seed", "status", "kappa_x", "test_error")
 LINEAR = ("method", "lr", "damping", "seed", "status", "kappa_x", "kappa_f")
 
 # Iterations are interpolated first passages: to the experiment's target, and to half of it.
@@ -48,5 +49,10 @@ EXPECTED: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "one_step_methods": {"runs": ("method", "seed", "kappa_x", "basis", ALIGNMENT_READOUT)},
     "spike": {"runs": ("method", "seed", "kappa_x", "link", "step", COSINE_BIAS, AT_BEST_DAMPING)},
+    "mlp_condition": {"summary": (*STUDENTS, "directions")},
+    "mlp_basis": {"summary": STUDENTS},
+    "mlp_samples": {"summary": (*STUDENTS, "n_train")},
+    "digits_mixed": {"summary": STUDENTS},
+    "digits_pixels": {"summary": (*STUDENTS, "inputs")},
     "sample_size": {"summary": (*LINEAR, "batch_size", DISTANCE, FLOOR_THEORY)},
 }  # fmt: skip

@@ -76,9 +76,11 @@ def _command(request: Request, overrides: list[str]) -> str:
 
 
 def _made(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """On which machines, and with which versions, the runs were made: each once."""
-    keys = ("host", "platform", "python", "versions")
-    made = {json.dumps({key: one[key] for key in keys}, sort_keys=True): None for one in records}
+    """On which machines, at which commits and with which versions the runs were made: each once."""
+    keys = ("host", "platform", "python", "commit", "versions")
+    made = {
+        json.dumps({key: one.get(key) for key in keys}, sort_keys=True): None for one in records
+    }
     return [json.loads(one) for one in made]
 
 
@@ -109,7 +111,7 @@ def _readme(
             for figure in figures
         ),
         "| records/*.json | settings, seeds, versions and wall times of every run |",
-        "| versions.json | the machines and versions that made the runs |",
+        "| versions.json | the machines, commits and versions that made the runs |",
         "",
         "The .csv files need no program of this project, and the .parquet files any reader of Parquet.",
         "",

@@ -48,10 +48,15 @@ def _folder(label: str) -> Folder:
 
 
 def _told_apart(folder: Folder, found: Sequence[Folder]) -> Folder:
-    """Of checkouts with a folder of the same name, by the checkout."""
-    if sum(other.name == folder.name for other in found) == 1:
+    """Of checkouts with a folder of the same name, by the checkout's name, or its path."""
+    alike = [other.project for other in found if other.name == folder.name]
+    if len(alike) == 1:
         return folder
-    return replace(folder, name=f"{folder.name} of {folder.project.name}")
+    names = [project.name for project in alike]
+    apart = len(set(names)) == len(names)
+    return replace(
+        folder, name=f"{folder.name} of {folder.project.name if apart else folder.project}"
+    )
 
 
 def _usual(found: Sequence[Folder]) -> Path:

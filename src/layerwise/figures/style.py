@@ -55,11 +55,17 @@ METHODS: dict[str, dict[str, Any]] = {
     "soap": {"color": WINE, "marker": "h", "linestyle": "--"},
     "muon": {"color": OLIVE, "marker": "d", "linestyle": "-"},
     "spectral": {"color": OLIVE, "marker": "8", "linestyle": "--"},
+    "momentum": {"color": PURPLE, "marker": "o", "linestyle": "--"},
+    "adam_95": {"color": ORANGE, "marker": "D", "linestyle": "-."},
+    "kfac_first": {"color": SKY, "marker": "P", "linestyle": "--"},
     "bn_hidden_sgd": {"color": RED, "marker": "<", "linestyle": "--"},
+    "bn_hidden_momentum": {"color": PURPLE, "marker": "<", "linestyle": ":"},
+    "bn_hidden_adam_95": {"color": ORANGE, "marker": "4", "linestyle": (0, (5, 1))},
     "bn_hidden_adam": {"color": ORANGE, "marker": "<", "linestyle": "--"},
     "bn_input_sgd": {"color": RED, "marker": ">", "linestyle": ":"},
     "bn_input_adam": {"color": ORANGE, "marker": ">", "linestyle": ":"},
     "whitened_sgd": {"color": GREY, "marker": "*", "linestyle": "-."},
+    "whitened_adam": {"color": GREY, "marker": "s", "linestyle": ":"},
 }
 # Those with normalised or whitened inputs or features, and a variant of KFAC: where there are many methods
 # they have panels of their own.

@@ -33,7 +33,8 @@ class KFAC:
     least-squares fit on the batch. With ``factor_decay`` beta, Q_l is the exponential average
     beta Q_l + (1 - beta) E a a^T, divided by 1 - beta^t at step t as in Adam; 0 is the batch alone. The
     readout's Q_F is of the batch alone, and undamped as in Eq. 5 where the network says that it is
-    definite. Damping is in units of the mean eigenvalue of what is inverted.
+    definite. Damping is in units of the mean eigenvalue of what is inverted. ``first_layer_only`` leaves
+    the other layers' inputs as they are: gradient descent, in the same turns.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"gradients", "inputs"})
@@ -52,8 +53,10 @@ class KFAC:
         precondition_outputs: bool,
         lr_head: float | None,
         factor_decay: float = 0.0,
+        first_layer_only: bool = False,
     ) -> None:
         self._steps, self._lr_head = steps, lr_head
+        self._first_layer_only = first_layer_only
         self._precondition_outputs = precondition_outputs
         self._decay = factor_decay
 
@@ -65,20 +68,22 @@ class KFAC:
         matrices = list(memory.matrices)
         count = len(view.weights)
         for layer in range(count):
-            lr, factor = self._steps.lr[layer], view.inputs(layer)
-            if layer == count - 1 and count > 1:
-                if self._lr_head is not None:
-                    lr = torch.full_like(lr, self._lr_head * self._steps.factor)
-            elif self._decay:
-                average = self._averaged(matrices[layer], factor.matrix)
-                factor = factor.with_matrix(average / (1 - self._decay ** (memory.steps + 1)))
-                matrices[layer] = average
+            lr, readout = self._steps.lr[layer], layer == count - 1 and count > 1
+            if readout and self._lr_head is not None:
+                lr = torch.full_like(lr, self._lr_head * self._steps.factor)
             gradient = view.natural(layer) if self._precondition_outputs else view.gradient(layer)
             rows = gradient.expand(-1, self._steps.variants, -1, -1)
-            damping = in_units(self._steps.damping, factor.matrix, self._steps.variants)
-            if factor.definite:
-                damping = torch.zeros_like(damping)
-            moved = torch.addcmul(view.weights[layer], lr, factor.solve(rows, damping), value=-1)
+            if layer == 0 or not self._first_layer_only:
+                factor = view.inputs(layer)
+                if self._decay and not readout:
+                    average = self._averaged(matrices[layer], factor.matrix)
+                    factor = factor.with_matrix(average / (1 - self._decay ** (memory.steps + 1)))
+                    matrices[layer] = average
+                damping = in_units(self._steps.damping, factor.matrix, self._steps.variants)
+                if factor.definite:
+                    damping = torch.zeros_like(damping)
+                rows = factor.solve(rows, damping)
+            moved = torch.addcmul(view.weights[layer], lr, rows, value=-1)
             if layer < count - 1:
                 view = view.at((*view.weights[:layer], moved, *view.weights[layer + 1 :]))
         return (*view.weights[:-1], moved), Averages(tuple(matrices), memory.steps + 1)

@@ -105,6 +105,17 @@ class TorchOptimizer(OfGradients):
         parameters = tuple(Parameter(layer.clone()) for layer in layers)
         return Run(self._class(list(parameters), lr=lr, **self._settings), parameters)
 
+    def _answer(self, weights: Layers, error: Exception) -> str:
+        """What the class says to plain parameters. Some look for keys of their own in groups, and stumble
+        over what is none; then what it says to a group without them."""
+        parameters = [Parameter(layer.clone()) for layer in weights]
+        try:
+            self._class([{"params": parameters}], lr=TRIED_LR, **self._settings)
+        except Exception as of_group:
+            if type(of_group) is not type(error):
+                return f"{_said(of_group)!r} to a parameter group with no keys of its own"
+        return repr(_said(error))
+
     def _try_out(self, like: Tensor) -> None:
         """Steps on small matrices find what only the class itself can tell of its settings."""
         start: Layers = tuple(map(_wave(-1), (like.new_empty(3, 2), like.new_empty(4, 3))))
@@ -119,7 +130,7 @@ class TorchOptimizer(OfGradients):
                 self._run(start, lr)
             run = self._run(start, TRIED_LR)
         except Exception as error:  # whatever another package raises
-            raise ConfigError(f"{refused} answers {_said(error)!r}") from None
+            raise ConfigError(f"{refused} answers {self._answer(start, error)}") from None
         check_taken(self._path, run.optimizer, TRIED_LR, self._settings)
         weights = start
         for t in range(TRIED_STEPS):

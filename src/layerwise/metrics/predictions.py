@@ -69,7 +69,7 @@ def contraction_theory(settings: RunSettings, drawn: Instances, steps: Array) ->
     window = np.array([steps[np.searchsorted(steps, steps[-1] // 2, side="right") - 1], steps[-1]])
     for s in range(len(values)):
         task = _instance(drawn, s)
-        if method.options.get("first_layer_alone"):
+        if method.options.get("freeze_others"):
             norms = np.array([contraction.sgd_norm(window, lr, task) for lr in method.lr])
         else:
             norms = outside_norms(task, method.lr, window)
@@ -82,7 +82,7 @@ def iterations_theory(settings: RunSettings, drawn: Instances, steps: Array) -> 
     run stops; NaN for other methods, and where it does not stop."""
     method, target = settings.method, settings.stop_at
     values = np.full((len(settings.seeds), len(method.lr)), np.nan)
-    is_sgd = method.rule == "sgd.SGD" and not method.options.get("first_layer_alone")
+    is_sgd = method.rule == "sgd.SGD" and not method.options.get("freeze_others")
     if not is_sgd or method.network != "plain" or settings.schedule != "constant" or target is None:
         return values
     for s in range(len(values)):

@@ -15,7 +15,7 @@ from layerwise.metrics.fresh import Fresh
 from layerwise.metrics.ridge import Ridge, validated_ridge
 from layerwise.metrics.singular import Singular, cosine, leading_singular
 from layerwise.networks.activations import ACTIVATIONS, standardise
-from layerwise.networks.single_index import INPUTS
+from layerwise.networks.inputs import INPUTS
 from layerwise.settings.tasks.single_index import SingleIndexTask
 
 # Leading singular values that ``singular_values`` records (ours).

@@ -8,7 +8,6 @@ inputs see T (x - shift): their map is G T of the original coordinates.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,45 +17,9 @@ from layerwise.networks.activations import ACTIVATIONS, BN_EPSILON, Activation
 from layerwise.networks.autograd import dense_newton
 from layerwise.networks.base import Layers, View
 from layerwise.networks.factors import RunFactor, SpannedFactor
+from layerwise.networks.inputs import INPUTS, Inputs
 from layerwise.networks.linalg import solve_spd_left, times_seed_matrix
 from layerwise.settings.tasks.single_index import SingleIndexTask
-
-
-class Inputs(NamedTuple):
-    """x -> T (x - shift) with symmetric T; ``transform`` multiplies rows by T. None: as it is."""
-
-    shift: Tensor | None
-    transform: Callable[[Tensor], Tensor]
-
-    def reaching(self, x: Tensor) -> Tensor:
-        """T (x - shift) for rows x (n, d)."""
-        return self.transform(x if self.shift is None else x - self.shift)
-
-
-def raw_inputs(x: Tensor, instance: Instance) -> Inputs:
-    """x itself."""
-    return Inputs(None, lambda rows: rows)
-
-
-def standardised_inputs(x: Tensor, instance: Instance) -> Inputs:
-    """Batch-norm on the inputs: each coordinate standardised by the batch's statistics."""
-    variance, mean = torch.var_mean(x, dim=0, correction=0)
-    scale = (variance + BN_EPSILON).rsqrt()
-    return Inputs(mean, lambda rows: rows * scale)
-
-
-def whitened_inputs(x: Tensor, instance: Instance) -> Inputs:
-    """Sigma_x^(-1/2) x with the population's Sigma_x, an oracle."""
-    return Inputs(None, lambda rows: instance.times_covariance_power(rows, -0.5))
-
-
-# What becomes of a seed's x (n, d) before the first layer.
-INPUTS: dict[str, Callable[[Tensor, Instance], Inputs]] = {
-    "plain": raw_inputs,
-    "whitened": whitened_inputs,
-    "bn_input": standardised_inputs,
-    "bn_hidden": raw_inputs,
-}
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,11 +55,12 @@ def check_cross_entropy(outputs: Tensor, gradient: Tensor) -> None:
     """Raise ValueError where logits' gradients do not sum to zero over the last dimension.
 
     They do for cross-entropy, with or without label smoothing and weights of samples: they are
-    w (p - target), to a rounding of the weight w. The targets are not known, but where one is a
-    class, w is half the sum of absolute gradients over 1 - p of the class whose gradient is lowest.
+    w (p - target), to a rounding of the weight w. The targets are not known, but where one
+    is a class, w is half the sum of absolute gradients over 1 - p of the class whose gradient is
+    lowest. A single logit, as binary cross-entropy has, would have no gradient at all.
     """
     dtype = root_dtype(outputs)
-    fits = outputs.ndim > 1
+    fits = outputs.ndim > 1 and outputs.shape[-1] > 1
     if fits:
         g, logits = gradient.to(dtype), outputs.to(dtype)
         total = g.abs().sum(dim=-1)

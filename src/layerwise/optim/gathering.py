@@ -174,12 +174,18 @@ def wait_for_gradient(edge: GradientEdge, take: Callable[[Tensor | None], None])
 
 
 def refusal_of(
-    call: Call, pending: Pending, output: Tensor, returned: tuple[str, int], same: bool
+    call: Call,
+    pending: Pending,
+    output: Tensor,
+    returned: tuple[str, int],
+    hooked: bool,
+    same: bool,
 ) -> str | None:
     """Why a call's factors would be wrong, as the end of a sentence that begins with the layer.
 
     ``returned`` is the type that the model returned and how many tensors in it need a gradient,
-    ``same`` whether this backward pass has met the call, by way of another call of the model.
+    ``hooked`` whether the model has forward hooks of its own, and ``same`` whether this backward
+    pass has met the call, by way of another call of the model.
     """
     kind, inputs = pending.options["precondition_outputs"], call.inputs
     kernel = call.module.weight.ndim if isinstance(call.module, nn.Conv1d | nn.Conv2d) else None
@@ -190,6 +196,12 @@ def refusal_of(
             f"is in a model that returned {returned[0]} with {returned[1]} tensors that need a "
             f"gradient, and precondition_outputs = '{kind}' needs one tensor of shape (samples, "
             "outputs)"
+        )
+    if kind in ("gauss_newton", "sampled") and hooked:
+        return (
+            "is in a model with a forward hook of its own, which may change the output unseen: "
+            "make KFAC with a module that calls the model, such as nn.Sequential(model), and call "
+            "that"
         )
     if same:
         return "led to two outputs of separate calls of the model, one by way of the other"

@@ -1,7 +1,7 @@
 """Parameter groups, in every form that torch.optim takes."""
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -83,6 +83,29 @@ def check_groups(
     options = {p: {**defaults, **group} for group in groups for p in group["params"]}
     for layer in layers:
         check_agreement(layer, [options[p] for p in layer.held if p in options])
+
+
+def of_others(
+    parameters: list[nn.Parameter], make: Callable[[list[nn.Parameter]], Optimizer] | None
+) -> Optimizer | None:
+    """The optimiser of parameters of no layer; None where there are none, or nobody makes it.
+
+    Raises ValueError for what is no optimiser.
+    """
+    made = make(parameters) if parameters and make is not None else None
+    if made is not None and not isinstance(made, Optimizer):
+        raise ValueError(f"other made a {type(made).__name__}, which is no optimiser.")
+    return made
+
+
+def strays(model: nn.Module, rest: Sequence[Tensor]) -> list[str]:
+    """Sentences on parameters of no layer that have a gradient, where no optimiser trains them."""
+    own = set(rest)
+    return [
+        f"'{name}' has a gradient now, and belongs to no layer: give other."
+        for name, p in model.named_parameters()
+        if p in own and p.grad is not None
+    ]
 
 
 def check_agreement(layer: Layer, groups: Sequence[Mapping[str, Any]]) -> None:

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from torch.distributed import ProcessGroup
 from torch.optim import Optimizer
 
-from layerwise.optim.groups import as_groups, check_groups, with_names, without
-from layerwise.optim.layers import Layer, factor_dtype, find_layers, unwrapped
-from layerwise.optim.options import GATHERING, check_options
+from layerwise.optim.groups import as_groups, check_groups, of_others, strays, with_names, without
+from layerwise.optim.layers import Layer, find_layers, unwrapped
+from layerwise.optim.options import GATHERING, check_arguments, check_options
 from layerwise.optim.passes import Recorder
-from layerwise.optim.plans import Plan, plan, problem_of, trained
+from layerwise.optim.plans import Step
 from layerwise.optim.scaling import GradientScaling
-from layerwise.optim.update import TENSORS
-from layerwise.optim.workers import check_workers, process_group_of, size_of, summed
+from layerwise.optim.update import in_factors_precision, move
+from layerwise.optim.workers import process_group_of
 
 
 class KFAC(Optimizer):
@@ -60,9 +60,8 @@ class KFAC(Optimizer):
     param_groups, where schedulers reach them, and its state is in KFAC's. ``process_group`` is
     that of data-parallel workers, unless the model is a DistributedDataParallel.
 
-    Raises ValueError for arguments that cannot be used. A step raises RuntimeError, and changes
-    nothing, where the factors of a gradient are not known or a factor is not positive definite; the
-    sentence names the layer.
+    Raises ValueError for arguments that cannot be used. A step raises RuntimeError, with the layer's
+    name, and changes nothing, where a gradient's factors are not known or not positive definite.
     """
 
     def __init__(
@@ -99,15 +98,7 @@ class KFAC(Optimizer):
             "weight_decay": weight_decay,
             "maximize": maximize,
         }
-        if not isinstance(model, nn.Module):
-            raise ValueError(
-                f"model is a {type(model).__name__}: give the nn.Module itself, and its parameters "
-                "in params if only some are trained."
-            )
-        if other is not None and not callable(other):
-            raise ValueError(
-                f"other is a {type(other).__name__}: give a function that makes an optimiser."
-            )
+        check_arguments(model, other)
         check_options(defaults)
         self._model, self._process_group = model, process_group
         groups = as_groups(model, params)
@@ -117,9 +108,7 @@ class KFAC(Optimizer):
         own = [with_names(without(group, set(self._rest))) for group in groups]
         self._own = len(own)  # how many of param_groups are not of the other optimiser
         super().__init__(own, defaults)
-        self._other = other(self._rest) if self._rest and other is not None else None
-        if self._other is not None and not isinstance(self._other, Optimizer):
-            raise ValueError(f"other made a {type(self._other).__name__}, which is no optimiser.")
+        self._other = of_others(self._rest, other)
         self._share_with_other()
         self._watch()
 
@@ -168,7 +157,15 @@ class KFAC(Optimizer):
         group_of = self._group_of()
         for group in self.param_groups[: self._own]:
             check_options(group)
-        plans = self._plan(group_of, scaling)
+        plans = Step(
+            self._layers,
+            self._recorder.current(),
+            self.state,
+            group_of,
+            self._undue,
+            scaling,
+            process_group_of(self._model, self._process_group),
+        ).plans([] if self._other is not None else strays(unwrapped(self._model), self._rest))
         if self._other is not None:
             scaling.unscale(self._rest)
             self._other.step()
@@ -180,7 +177,7 @@ class KFAC(Optimizer):
             kept.clear()
             kept.update(new)
             for parameter, of_parameter in each.directions:
-                self._move(parameter, of_parameter, group_of[parameter])
+                move(parameter, of_parameter, group_of[parameter], self.state[parameter])
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -195,10 +192,9 @@ class KFAC(Optimizer):
         super().load_state_dict(state_dict)
         saved = [i for group in state_dict["param_groups"] for i in group["params"]]
         for index, parameter in zip(saved, self._group_of(), strict=False):
-            for key, value in state_dict["state"].get(index, {}).items():
-                if key in TENSORS:  # torch.optim casts to the parameter's precision
-                    kept = value.to(parameter.device, factor_dtype(parameter))
-                    self.state[parameter][key] = kept
+            kept = in_factors_precision(state_dict["state"].get(index, {}), parameter)
+            if kept:  # torch.optim casts to the parameter's precision
+                self.state[parameter].update(kept)
 
     def close(self) -> None:
         """See no pass of the model any more."""
@@ -252,66 +248,3 @@ class KFAC(Optimizer):
             self._undue[layer] = step
             return None
         return {key: group[key] for key in GATHERING}
-
-    def _plan(self, group_of: dict[Tensor, Any], scaling: GradientScaling) -> list[Plan]:
-        """The steps of all layers that have a gradient; RuntimeError if one cannot be made."""
-        workers = process_group_of(self._model, self._process_group)
-        stepped = [layer for layer in self._layers if trained(layer)]
-        gathered = {
-            layer: found
-            for layer in stepped
-            if (found := self._recorder.gathered.get(layer)) is not None and found.current
-        }
-        problems = []
-        for layer in self._layers:
-            problem = None
-            if not layer.intact:
-                problem = (
-                    "was pruned, reparametrised or given other parameters after KFAC was made: "
-                    "make KFAC anew"
-                )
-            elif layer in stepped:
-                lead = layer.held[0]
-                problem = problem_of(
-                    gathered.get(layer),
-                    self.state.get(lead, {}),
-                    group_of[lead]["update_interval"],
-                    self._undue.get(layer),
-                    scaling,
-                )
-            if problem is not None:
-                problems.append(f"Layer '{layer.name}' {problem}.")
-        if self._other is None and any(p.grad is not None for p in self._rest):
-            name = next(
-                name
-                for name, p in unwrapped(self._model).named_parameters()
-                if p.grad is not None and any(p is rest for rest in self._rest)
-            )
-            problems.append(f"'{name}' has a gradient now, and belongs to no layer: give other.")
-        if workers is not None:
-            states = [(layer in stepped) + (layer in gathered) for layer in self._layers]
-            check_workers(problems, states, workers)
-        if problems:
-            raise RuntimeError(problems[0])
-        plans = []
-        for layer in stepped:
-            sums = gathered[layer].sums if layer in gathered else None
-            if sums is not None and workers is not None:
-                sums = summed(sums, workers)
-            if sums is not None and gathered[layer].options["precondition_outputs"] == "empirical":
-                sums = sums.of_mean_loss(scaling.scale, size_of(workers))
-            state = self.state.get(layer.held[0], {})
-            plans.append(plan(layer, state, sums, group_of, scaling.scale))
-        return plans
-
-    def _move(self, parameter: nn.Parameter, direction: Tensor, group: dict[str, Any]) -> None:
-        """Momentum, weight decay and the step itself."""
-        state = self.state[parameter]
-        state["step"] = state.get("step", 0) + 1
-        if group["momentum"]:
-            if "momentum_buffer" in state:
-                direction = group["momentum"] * state["momentum_buffer"] + direction
-            state["momentum_buffer"] = direction
-        if group["weight_decay"]:
-            parameter.mul_(1 - group["lr"] * group["weight_decay"])
-        parameter.sub_((group["lr"] * direction).to(parameter.dtype))

@@ -7,6 +7,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import torch
+from torch import nn
 
 OUTPUT_FACTORS = ("gauss_newton", "empirical", "sampled", "none")
 CHOICES = {
@@ -37,6 +38,19 @@ NUMBERS = {
     "factor_decay": BELOW_1,
     "momentum": BELOW_1,
 }
+
+
+def check_arguments(model: Any, other: Any) -> None:
+    """Raise ValueError if what KFAC is made with is no module, or no function that makes another."""
+    if not isinstance(model, nn.Module):
+        raise ValueError(
+            f"model is a {type(model).__name__}: give the nn.Module itself, and its parameters in "
+            "params if only some are trained."
+        )
+    if other is not None and not callable(other):
+        raise ValueError(
+            f"other is a {type(other).__name__}: give a function that makes an optimiser."
+        )
 
 
 def is_number(value: Any) -> bool:

@@ -38,6 +38,7 @@ class Pass:
     """A call of the model that returned tensors."""
 
     returned: tuple[str, int]  # the type's name, and how many tensors in it need a gradient
+    hooked: bool  # whether forward hooks of the model itself came after, and may have changed that
     pending: dict[Layer, Pending] = field(default_factory=dict)  # of the present backward pass
 
 
@@ -64,6 +65,10 @@ class Recorder:
         self._handle = torch.nn.modules.module.register_module_forward_hook(
             self._visit, with_kwargs=True
         )
+
+    def current(self) -> dict[Layer, Gathered]:
+        """What belongs to the gradients that the layers have now."""
+        return {layer: found for layer, found in self.gathered.items() if found.current}
 
     def close(self) -> None:
         """See no pass any more."""
@@ -94,7 +99,8 @@ class Recorder:
         ]
         # A loss among the outputs has no rows; its gradient goes on to the outputs that have.
         tensors = [tensor for tensor in tensors if tensor.ndim > 0] or tensors
-        this = Pass((type(output).__name__, len(tensors)))
+        # Hooks for all modules, as KFAC's, run before those of a module.
+        this = Pass((type(output).__name__, len(tensors)), bool(self._model._forward_hooks))
         for tensor in tensors:
             node, output_nr, *_ = get_gradient_edge(tensor)
             # The hook must hold neither tensor nor node: the cycle would outlive the pass.
@@ -155,7 +161,7 @@ class Recorder:
             met = call.counted is not None and call.counted[0] == pending.backward
             if met and call.counted is not None and call.counted[1] is this:
                 continue  # reached from another output before
-            refusal = refusal_of(call, pending, output, this.returned, met)
+            refusal = refusal_of(call, pending, output, this.returned, this.hooked, met)
             pending.refusal = pending.refusal or refusal
             if pending.refusal is None and call.inputs is not None:
                 rows = layer.input_rows(call.module, call.inputs)

@@ -1,17 +1,19 @@
-"""A layer's step, worked out before anything is changed."""
+"""A step, worked out before anything is changed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed import ProcessGroup
 
 from layerwise.optim.gathering import Gathered
 from layerwise.optim.layers import Layer, factor_dtype
 from layerwise.optim.scaling import GradientScaling
 from layerwise.optim.sums import Sums
 from layerwise.optim.update import State, direction, with_inverses, with_new_factors
+from layerwise.optim.workers import check_workers, size_of, summed
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,75 @@ class Plan:
     layer: Layer
     state: State
     directions: list[tuple[nn.Parameter, Tensor]]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What a step of all layers is worked out from."""
+
+    layers: Sequence[Layer]
+    gathered: Mapping[Layer, Gathered]  # what belongs to the gradients that there are now
+    states: Mapping[Tensor, State]
+    group_of: Mapping[Tensor, Mapping[str, Any]]
+    undue: Mapping[Layer, int]  # the latest of a layer's steps that was to gather nothing
+    scaling: GradientScaling
+    workers: ProcessGroup | None
+
+    def plans(self, problems: Sequence[str]) -> list[Plan]:
+        """The steps of all layers that have a gradient.
+
+        RuntimeError with the first of the layers' and the given problems, if there are any, or if
+        a factor is not positive definite; on all workers alike.
+        """
+        stepped = [layer for layer in self.layers if trained(layer)]
+        problems = [*self._problems(stepped), *problems]
+        if self.workers is not None:
+            # Current sums belong to a gradient that is not zero, so their layers are stepped.
+            states = [(layer in stepped) + (layer in self.gathered) for layer in self.layers]
+            check_workers(problems, states, self.workers)
+        if problems:
+            raise RuntimeError(problems[0])
+        scale = self.scaling.scale
+        return [
+            plan(layer, self._state(layer), self._sums(layer), self.group_of, scale)
+            for layer in stepped
+        ]
+
+    def _state(self, layer: Layer) -> State:
+        return self.states.get(layer.held[0], {})
+
+    def _problems(self, stepped: Sequence[Layer]) -> list[str]:
+        problems = []
+        for layer in self.layers:
+            problem = None
+            if not layer.intact:
+                problem = (
+                    "was pruned, reparametrised or given other parameters after KFAC was made: "
+                    "make KFAC anew"
+                )
+            elif layer in stepped:
+                problem = problem_of(
+                    self.gathered.get(layer),
+                    self._state(layer),
+                    self.group_of[layer.held[0]]["update_interval"],
+                    self.undue.get(layer),
+                    self.scaling,
+                )
+            if problem is not None:
+                problems.append(f"Layer '{layer.name}' {problem}.")
+        return problems
+
+    def _sums(self, layer: Layer) -> Sums | None:
+        """Over the rows of all workers, in the units of the samples' own losses."""
+        gathered = self.gathered.get(layer)
+        sums = None if gathered is None else gathered.sums
+        if gathered is None or sums is None:
+            return None
+        if self.workers is not None:
+            sums = summed(sums, self.workers)
+        if gathered.options["precondition_outputs"] == "empirical":
+            sums = sums.of_mean_loss(self.scaling.scale, size_of(self.workers))
+        return sums
 
 
 def trained(layer: Layer) -> list[nn.Parameter]:

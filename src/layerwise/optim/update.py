@@ -1,15 +1,15 @@
 """A layer's factors, their inverses and the direction of its step, as functions of its state.
 
 A state is a dictionary of a parameter's state_dict. Functions return new ones and change none, so
-that a refused step leaves all as it was.
+that a refused step leaves all as it was; only ``move``, the last, changes what it is given.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from layerwise.optim.layers import Layer
+from layerwise.optim.layers import Layer, factor_dtype
 from layerwise.optim.solve import damped_inverse, split_damping
 from layerwise.optim.sums import Sums
 
@@ -71,3 +71,25 @@ def direction(state: State, gradient: Tensor) -> Tensor:
     if "output_inverse" in state:
         product = state["output_inverse"].to(gradient) @ product
     return product
+
+
+def move(
+    parameter: nn.Parameter, direction: Tensor, group: Mapping[str, Any], state: State
+) -> None:
+    """Momentum, weight decay and the step itself, in place of the parameter and its state."""
+    state["step"] = state.get("step", 0) + 1
+    if group["momentum"]:
+        if "momentum_buffer" in state:
+            direction = group["momentum"] * state["momentum_buffer"] + direction
+        state["momentum_buffer"] = direction
+    if group["weight_decay"]:
+        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+    parameter.sub_((group["lr"] * direction).to(parameter.dtype))
+
+
+def in_factors_precision(state: State, parameter: Tensor) -> State:
+    """A saved state's factors, inverses and momentum, where the parameter is and not in its precision."""
+    dtype = factor_dtype(parameter)
+    return {
+        key: value.to(parameter.device, dtype) for key, value in state.items() if key in TENSORS
+    }

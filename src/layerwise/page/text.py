@@ -14,8 +14,9 @@ def escape(value: object) -> str:
 
 
 def symbols(value: str) -> str:
-    """Escaped text in which κ_x has a subscript."""
-    return re.sub(r"([κΣσd])_(\w)\b", r"\1<sub>\2</sub>", escape(value))
+    """Escaped text in which κ_x, or kappa_x as settings are called, has a subscript."""
+    lettered = re.sub(r"\bkappa_(?=[xf]\b)", "κ_", escape(value)).replace("κ_f", "κ_F")
+    return re.sub(r"([κΣσd])_(\w)\b", r"\1<sub>\2</sub>", lettered)
 
 
 def number(value: float, digits: int = 3) -> str:

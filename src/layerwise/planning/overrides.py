@@ -24,6 +24,9 @@ ELSEWHERE = {
     "method": "an experiment has many methods, +method=NAME adds one",
     "experiment": "experiments are named without a key",
     "scale": "the scale is chosen by --scale, or scale in Snakemake's configuration",
+    "out": "an experiment's tables lie in results/; a single run, `python -m layerwise.simulate`, takes it",
+    "instances": "an experiment draws its own, in results/; a single run, `python -m layerwise.simulate`, "
+    "takes it",
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from layerwise.planning.compose import options
 from layerwise.planning.drawing import file_name, reads_of
-from layerwise.planning.identity import before_runs, label_of, of_experiments, words_of
+from layerwise.planning.identity import before_runs, label_of, words_of
 from layerwise.planning.jobs import Job, json_lines
 from layerwise.planning.overrides import read
 from layerwise.planning.plan import ExperimentPlan, plan
@@ -162,7 +162,7 @@ class Pipeline:
 
 def _changed_runs(experiment: str, request: Request) -> dict[str, Any]:
     """What the overrides change of an experiment's runs, by keys."""
-    return before_runs(of_experiments([experiment], request.scale, read(request.overrides)))
+    return before_runs(request.effects_on((experiment,)))
 
 
 def _words(request: Request, found: dict[str, Any], names: list[str]) -> list[str]:

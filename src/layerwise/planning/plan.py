@@ -151,6 +151,8 @@ def _plan(name: str, scale: str, overrides: Overrides, everywhere: bool) -> Expe
     changed = {change.key for change in overrides.changes}
     if scaled.own_seeds and experiment.seeds is not None and "seeds" not in changed:
         base["seeds"] = list(range(base["seeds"][0], base["seeds"][0] + experiment.seeds))
+    if scaled.own_seeds and experiment.tune_seeds is not None and "tune_seeds" not in changed:
+        base["tune_seeds"] = experiment.tune_seeds
     base |= _tuning(experiment, base["tune_seeds"], changed)
     for method in experiment.methods:
         methods[method] = filled_in(methods[method], base["task"])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from layerwise.planning.compose import options
-from layerwise.planning.identity import label_of, of_experiments
+from layerwise.planning.identity import label_of, of_experiments, words_of
 from layerwise.planning.overrides import methods_from_override, read
 from layerwise.planning.plan import CELLS_PER_JOB, ExperimentPlan, plan, plan_all
 from layerwise.settings.validation import ConfigError, nearest
@@ -32,9 +32,13 @@ class Request(NamedTuple):
 
     @property
     def effects(self) -> dict[str, Any]:
-        """What its overrides change of its experiments, by keys; nothing where all are planned as they
+        """What its overrides change of its experiments, by keys."""
+        return self.effects_on(self.experiments)
+
+    def effects_on(self, experiments: tuple[str, ...]) -> dict[str, Any]:
+        """What its overrides change of some experiments, by keys; nothing where all are planned as they
         stand."""
-        return _effects(self.experiments, self.scale, self.overrides)
+        return _effects(experiments, self.scale, self.overrides)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -58,7 +62,30 @@ def _effects(
     if not found:
         return found
     plans = _plans(experiments, scale, overrides)
-    return {} if all(stands(one, scale) for one in plans.values()) else found
+    if all(stands(one, scale) for one in plans.values()):
+        return {}
+    # Axes that repeat an experiment's own: whether they do is seen from what is planned.
+    for key in [key for key in found if key.startswith("task.")]:
+        less = {other: value for other, value in found.items() if other != key}
+        if less and _same_plans(plans, experiments, scale, overrides, less):
+            found = less
+    return found
+
+
+def _same_plans(
+    plans: Mapping[str, ExperimentPlan],
+    experiments: tuple[str, ...],
+    scale: str,
+    overrides: tuple[str, ...],
+    effects: dict[str, Any],
+) -> bool:
+    """Whether effects are planned as these plans of experiments with overrides, which have more."""
+    words = words_of(effects, read(overrides), list(plans), scale)
+    try:
+        others = _plans(experiments, scale, tuple(words))
+    except ConfigError:  # they cannot be run without the rest
+        return False
+    return all(alike(plans[name], others[name]) for name in plans)
 
 
 def stands(planned: ExperimentPlan, scale: str) -> bool:
@@ -67,7 +94,12 @@ def stands(planned: ExperimentPlan, scale: str) -> bool:
         as_it_stands = plan(planned.experiment.name, scale)
     except ConfigError:  # it cannot be run without them
         return False
-    return replace(planned, left_out={}) == as_it_stands
+    return alike(planned, as_it_stands)
+
+
+def alike(one: ExperimentPlan, other: ExperimentPlan) -> bool:
+    """Whether two plans of an experiment are the same, whatever is said of methods that they leave out."""
+    return replace(one, left_out={}) == replace(other, left_out={})
 
 
 def from_words(words: Sequence[str] | None, scale: str, folders: Sequence[Path] | None) -> Request:

@@ -48,8 +48,13 @@ METRICS: dict[str, Metric] = {
         "alignment with β⋆", predicted_by="alignment_theory", beside=("test_error",)
     ),
     "test_error": Metric("test error", log=False),
-    "validation_error": Metric("validation error", log=False, seen_in="alignment"),
+    "validation_error": Metric(
+        "validation error", log=False, seen_in="alignment", beside=("test_error",)
+    ),
     "network_error": Metric("network's own error", log=False),
+    "subspace_gap": Metric("subspace gap"),
+    "transfer_error": Metric("transfer error"),
+    "transfer_error_isotropic": Metric("transfer error, Σ_x = I"),
     "contraction": Metric(
         "1 − contraction a step", better="larger", only_where={"noise": 0}, from_one=True
     ),
@@ -88,6 +93,9 @@ SETTINGS: dict[str, str] = {
     "d_y": "d_y",
     "rank": "k",
     "width": "d_h",
+    "depth": "hidden layers",
+    "directions": "the teacher's directions are isotropic in",
+    "n_train": "training samples",
     "noise": "noise",
     "inputs": "inputs",
     "basis": "basis of Σ_x",

@@ -72,12 +72,24 @@ def records_of(plans: list[Path]) -> Iterator[Path]:
     """The record of each run of the plans, and of those of the other experiments in their folder, as far
     as these were run: a call for one experiment keeps the others on the page."""
     for plan in sorted(plans[0].parents[1].glob("*/plan.json")):
-        found = [record_of(Path(job["table"])) for job in read_planned(plan, None)["jobs"]]
-        yield from found if plan in plans else filter(_is_whole, found)
+        yield from _of(plan) if plan in plans else filter(_is_whole, _of_another(plan))
+
+
+def _of(plan: Path) -> list[Path]:
+    return [record_of(Path(job["table"])) for job in read_planned(plan, None)["jobs"]]
+
+
+# What another call left and cannot be read is no reason to fail this one.
+
+
+def _of_another(plan: Path) -> list[Path]:
+    try:
+        return _of(plan)
+    except (OSError, FileError):
+        return []
 
 
 def _is_whole(record: Path) -> bool:
-    """Whether a record of another call's can be read: one that cannot is no reason to fail this one."""
     try:
         read_record(record)
     except (OSError, FileError):

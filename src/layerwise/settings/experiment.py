@@ -28,8 +28,9 @@ class Experiment(Settings):
     target: Positive | None  # the subspace distance whose first passage is reported
     # What runs on the reporting seeds: the choices that others selected, or all choices.
     reports: Literal["selected", "all"] = "selected"
-    # Reporting seeds, in place of the scale's number of them.
+    # Reporting and tuning seeds, in place of the scale's numbers of them.
     seeds: Annotated[int, Field(ge=1)] | None = None
+    tune_seeds: Annotated[int, Field(ge=1)] | None = None
     figures: Annotated[list[str], Field(min_length=1)]
     caption: str  # what the figures draw; {rule} stands for the selection of step sizes
 

@@ -60,7 +60,7 @@ def check_memory(settings: "RunSettings") -> None:
         f"at most {largest} seeds" if largest else "a larger record_every, or fewer step sizes,"
     )
     raise ValueError(
-        f"seeds = {seeds} seeds is not allowed: a method on a problem would take about {needed:.0f} GB of "
+        f"seeds = {seeds} is not allowed: a method on a problem would take about {needed:.0f} GB of "
         f"memory, and {MAX_CELL_GB} GB are allowed, which is {allowed} in dimension "
         f"{settings.task.dimension} with {variants(settings)} step sizes and dampings and "
         f"{records(settings)} recorded steps"

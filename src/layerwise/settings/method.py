@@ -30,6 +30,8 @@ class Options(Settings):
     precondition_outputs: bool | None = None
     lr_head: Positive | None = None
     factor_decay: Unit | None = None
+    first_layer_only: bool | None = None
+    momentum: Unit | None = None
     optimizer: Annotated[str, Field(pattern=r"^\w+(\.\w+)+$")] | None = None  # an import path
 
 

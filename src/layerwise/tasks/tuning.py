@@ -39,7 +39,10 @@ def _tuning(settings: RunSettings) -> RunSettings:
     looked_at = {SELECTIONS[settings.select_by][1], "subspace_distance"}
     metrics = [name for name in settings.task.metrics if name in looked_at]
     task = settings.tuning_task().model_copy(update={"metrics": metrics})
-    return _alone(settings, seeds=settings.tune_seeds, task=task)
+    changed: dict[str, object] = {"seeds": settings.tune_seeds, "task": task}
+    if settings.select_by in settings.task.measures:  # a metric's last value, and no average
+        changed["record_every"] = max(settings.steps, 1)
+    return _alone(settings, **changed)
 
 
 def _choices(

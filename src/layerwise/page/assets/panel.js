@@ -1,5 +1,6 @@
 // One panel: where its points lie, which lanes it needs for what no axis holds, and its ticks.
 const LANE = 0.22; // of the axis, for each lane
+const SEED_POINTS = 4000; // of a panel's lines of seeds along a run; more take seconds, and show no more
 
 function panelOf(s, one, alike, title, notes) {
   const axis = axisOf(s.data, s.x),
@@ -53,6 +54,10 @@ function panelOf(s, one, alike, title, notes) {
   const x = p => (axis && !axis.numeric ? axis.labels[axis.values.indexOf(p.x)] : p.x);
   let undefinedPoints = 0,
     offAxis = 0;
+  const every =
+    s.x == s.data.along
+      ? Math.ceil(one.points.reduce((sum, p) => sum + p.values.length, 0) / SEED_POINTS)
+      : 1;
   for (const [place, key] of keys.entries()) {
     const label = one.series.get(key).label,
       share = 0.1 + (0.6 * (inLanes.indexOf(key) + 0.5)) / inLanes.length;
@@ -116,12 +121,16 @@ function panelOf(s, one, alike, title, notes) {
           at_edge: p.edge,
         },
       });
-      if (s.spread == "seeds")
+      if (s.spread == "seeds" && (i < 12 || i % every == 0 || i == line.length - 1))
         p.values.forEach((value, seed) => {
           if (fits(value)) seeds.push({series: label, x: x(p), y: value, seed: label + seed});
         });
     });
   }
+  if (s.spread == "seeds" && every > 1)
+    notes.push(
+      `Lines of seeds have every ${ordinal(every)} place after the first twelve; the median has all.`,
+    );
   offAxis = one.points.length - middles.length;
   if (offAxis)
     notes.push(
@@ -166,6 +175,7 @@ function panelOf(s, one, alike, title, notes) {
   };
 }
 const grids = ["lr", "damping"];
+const ordinal = n => ({2: "second", 3: "third"})[n] || `${n}th`;
 const order = (axis, p) => (axis && !axis.numeric ? axis.values.indexOf(p.x) : (p.x ?? 0));
 
 // Along a run only some points carry a marker, each method's at places of its own.

@@ -1,0 +1,49 @@
+"""A network on labelings of handwritten digits (beyond the paper), trained by a method, as a table."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from layerwise.data.digits import draw_split
+from layerwise.data.students import Batch, FixedBatches, start_weights
+from layerwise.metrics.digits import METRICS, Bench
+from layerwise.networks.mlp import MLP
+from layerwise.settings.run import RunSettings
+from layerwise.settings.validation import ConfigError
+from layerwise.tasks.loop import Trace
+from layerwise.tasks.student import in_blocks, measure_all, trained
+from layerwise.tasks.table import run_table
+
+
+def run(
+    cells: Sequence[RunSettings], instances: Path | None, report: Callable[[int], None]
+) -> list[pd.DataFrame]:
+    """The only cell's table. Splits are drawn here, from each seed's own streams: ``instances`` must be
+    None."""
+    (settings,) = cells
+    if instances is not None:
+        raise ConfigError(f"instances = {str(instances)!r} is not allowed: this task draws its own")
+    trace = in_blocks(settings, lambda seeds: _train(settings, seeds, report))
+    own = {name: trace.metrics[name] for name in settings.task.metrics}
+    return [run_table(settings, trace, own)]
+
+
+def _train(settings: RunSettings, seeds: Sequence[int], report: Callable[[int], None]) -> Trace:
+    task, dtype, device = settings.task, getattr(torch, settings.dtype), settings.device
+    splits = [draw_split(task, seed, dtype, device) for seed in seeds]
+    network = MLP(settings.method.network, task, [split.covariance for split in splits])
+    sample = Batch(
+        torch.stack([split.x[: task.n_train] for split in splits]),
+        torch.stack([split.labels[: task.n_train] for split in splits]),
+    )
+    d_x, d_y = sample.x.shape[-1], task.labelings
+    return trained(
+        settings,
+        [start_weights(task, d_x, d_y, seed, dtype, device) for seed in seeds],
+        network,
+        FixedBatches(sample, task.batch_size, seeds),
+        measure_all(task.metrics, METRICS, Bench(task, network, splits)),
+        report,
+    )
