@@ -13,7 +13,7 @@ import yaml
 from torch import Tensor
 
 from helpers import single_index_task
-from layerwise.data.single_index import Batch, Instance, draw_instance
+from layerwise.data.single_index import Batch, Batches, Instance, draw_instance
 from layerwise.networks.activations import ACTIVATIONS
 from layerwise.networks.base import Layers
 from layerwise.planning.compose import PATH_KEYS, options
@@ -96,15 +96,17 @@ def taken_apart(run: RunSettings) -> SimpleNamespace:
     its only stream, ``instances`` are the seeds' own."""
 
     def take(*given: object, **named: object) -> None:
-        raise _Taken(inspect.signature(loop.train).bind(*given, **named).arguments)
+        raise _Taken(inspect.signature(loop.training).bind(*given, **named).arguments)
 
-    with patch.object(single_index, "train", take):
+    with patch.object(single_index, "training", take):
         try:
             single_index.run([run], None, lambda step: None)
         except _Taken as taken:
             (arguments,) = taken.args
     instances = [draw_instance(run.task, seed) for seed in run.seeds]
-    return SimpleNamespace(**arguments, batches=arguments["streams"][0], instances=instances)
+    of_run = [draw_instance(run.task, seed, getattr(torch, run.dtype)) for seed in run.seeds]
+    batches = Batches(run.task, of_run, run.seeds)
+    return SimpleNamespace(**arguments, batches=batches, instances=instances)
 
 
 def make_run(method: str, *given: object, **named: object) -> SimpleNamespace:
@@ -123,7 +125,7 @@ def stepped(run: SimpleNamespace, steps: int) -> tuple[Layers, list[Batch]]:
 
 def trained(run: SimpleNamespace, recorded: Sequence[int]) -> loop.Trace:
     """The loop on a run's parts."""
-    parts = (run.rule, run.network, run.weights, run.variants, run.streams)
+    parts = (run.rule, run.network, run.weights, run.variants, [run.batches])
     return loop.train(*parts, recorded, run.measure, lambda step: None, run.bounds)
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from helpers import quick_plan, run, small_settings
+from layerwise.data import single_index
 from layerwise.data.moments import GaussianMoments
 from layerwise.methods.base import OfGradients
 from layerwise.planning.jobs import Cell, Job
@@ -70,6 +71,38 @@ def test_each_method_is_to_the_last_bit_what_it_is_alone(cells: list[Cell], tmp_
     for cell in cells:
         alone = run_table(cell.settings)
         found = tables[(tables.problem == cell.problem) & (tables.method == alone.method[0])]
+        pd.testing.assert_frame_equal(
+            found.reset_index(drop=True)[list(alone)], alone, check_exact=True, check_dtype=False
+        )
+
+
+def test_single_index_methods_share_their_samples_and_keep_every_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each stage every seed's batches and fresh samples are drawn once, whatever the number of methods,
+    and by the block of seeds."""
+    cells = quick_plan("single_index_learning").cells
+    expected = {
+        (cell.problem, cell.settings.method.name): run_table(cell.settings) for cell in cells
+    }
+    drawn: Counter[str] = Counter()
+    sample = single_index.next_sample
+
+    def counted(task, instance, n, *streams):
+        drawn["samples"] += 1
+        return sample(task, instance, n, *streams)
+
+    monkeypatch.setattr(single_index, "next_sample", counted)
+    run_job(job_of(list(cells)), None, tmp_path / "all.parquet")
+    first = cells[0].settings
+    seeds = len(first.seeds) + len(first.tune_seeds)
+    problems, methods = (len({key[place] for key in expected}) for place in (0, 1))
+    assert methods >= 6 and len(expected) == problems * methods
+    batches, fresh = first.steps + 1, 3
+    assert drawn["samples"] == problems * seeds * (batches + fresh)
+    tables = read_table(tmp_path / "all.parquet")
+    for (problem, method), alone in expected.items():
+        found = tables[(tables.problem == problem) & (tables.method == method)]
         pd.testing.assert_frame_equal(
             found.reset_index(drop=True)[list(alone)], alone, check_exact=True, check_dtype=False
         )

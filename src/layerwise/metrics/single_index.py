@@ -10,42 +10,37 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from layerwise.data.single_index import Instance, draw_fresh
+from layerwise.data.single_index import Instance
+from layerwise.metrics.fresh import Fresh
 from layerwise.metrics.ridge import Ridge, validated_ridge
 from layerwise.metrics.singular import Singular, cosine, leading_singular
 from layerwise.networks.activations import ACTIVATIONS, standardise
 from layerwise.networks.inputs import INPUTS
 from layerwise.settings.tasks.single_index import SingleIndexTask
 
-# Biases of the oracle's features, in units of beta^T x (ours).
-ORACLE_BIASES = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
 # Leading singular values that ``singular_values`` records (ours).
 SINGULAR_VALUES = 20
 
 
 class Bench:
-    """The fresh samples of one seed, and what they measure of networks by their name.
+    """The fresh samples of one seed as a network, by its name, sees them. Batch-norms take the statistics
+    of the refit's sample."""
 
-    Of the samples held out for validation, the first ``n_choice`` choose the strength of a refitted ridge
-    readout, and the others measure ``validation_error``: the test sample selects nothing. Batch-norms
-    take the statistics of the refit's sample. Errors are E(y - prediction)^2 / Var(y) of each sample,
-    the label noise in both, added exactly and not sampled.
-    """
-
-    def __init__(self, task: SingleIndexTask, network: str, instance: Instance, seed: int) -> None:
-        self.instance = instance
+    def __init__(
+        self,
+        task: SingleIndexTask,
+        network: str,
+        instance: Instance,
+        seed: int,
+        fresh: Fresh | None = None,
+    ) -> None:
+        """``fresh`` are the seed's samples, which are drawn where they are not given."""
+        self.instance, self.fresh = instance, fresh or Fresh(task, instance, seed)
         self._activation = ACTIVATIONS[task.activation]
         self._normalises_hidden = network == "bn_hidden"
-        self._noise = task.noise
-        fit, held_out, test = draw_fresh(task, instance, seed)
-        self._sizes = [task.n, task.n_choice, task.n_validation, task.n_test]
-        x = instance.from_eigenbasis(torch.cat([fit.inputs, held_out.inputs, test.inputs]))
-        self._original = x
-        self._inputs = INPUTS[network](x[: task.n], instance)
-        self._x = self._inputs.reaching(x)
-        self.labels = torch.cat([fit.labels, held_out.labels]).split(self._sizes[:3])
-        self.clean = torch.cat([fit.clean, held_out.clean, test.clean]).split(self._sizes)
-        self._test_index = test.inputs @ instance.to_eigenbasis(instance.direction)
+        self._sizes = self.fresh.sizes
+        self._inputs = INPUTS[network](self.fresh.x[: task.n], instance)
+        self._x = self._inputs.reaching(self.fresh.x)
 
     def features(self, layer: Tensor) -> tuple[Tensor, ...]:
         """sigma(G x) on the samples of the fit, the choice, the validation and the test."""
@@ -57,41 +52,6 @@ class Bench:
     def on_original(self, rows: Tensor) -> Tensor:
         """rows T: the map of x that rows of the first layer are."""
         return self._inputs.transform(rows)
-
-    def error(self, prediction: Tensor, clean: Tensor) -> Tensor:
-        """Infinity where the prediction is beyond the precision's range."""
-        excess = (prediction - clean).square().mean() + self._noise**2
-        error = excess / (clean.var(correction=0) + self._noise**2)
-        return torch.where(error.isfinite(), error, torch.inf)
-
-    @cached_property
-    def noise_floor(self) -> Tensor:
-        """The share of the noise in the test sample's variance."""
-        return self._noise**2 / (self.clean[3].var(correction=0) + self._noise**2)
-
-    @cached_property
-    def error_ridge(self) -> Tensor:
-        """Test error of ridge regression on the inputs themselves."""
-        return self._refitted(self._original)
-
-    @cached_property
-    def error_oracle(self) -> Tensor:
-        """Test error of a ridge readout on features of the true direction, max(+-beta^T x + b, 0)."""
-        index = (self._original @ self.instance.direction)[:, None]
-        biases = index.new_tensor(ORACLE_BIASES)
-        return self._refitted(torch.cat([index + biases, biases - index], dim=1).clamp(min=0))
-
-    def _refitted(self, features: Tensor) -> Tensor:
-        """Test error of a ridge readout on features of all samples."""
-        fit, choice, _, test = features.split(self._sizes)
-        ridge = validated_ridge(fit, self.labels[0], choice, self.labels[1])
-        return self.error(ridge.predict(test), self.clean[3])
-
-    @cached_property
-    def error_linear(self) -> Tensor:
-        """Test error of the best multiple of beta^T x plus a constant."""
-        correlation = torch.corrcoef(torch.stack([self._test_index, self.clean[3]]))[0, 1]
-        return self.noise_floor + (1 - correlation**2) * (1 - self.noise_floor)
 
 
 class Learnt:
@@ -127,13 +87,15 @@ class Learnt:
         fit, choice = self.features[:2]
         if not bool(fit.square().sum().isfinite()):
             return None
-        return validated_ridge(fit, self.bench.labels[0], choice, self.bench.labels[1])
+        return validated_ridge(fit, self.bench.fresh.labels[0], choice, self.bench.fresh.labels[1])
 
     def refitted_error(self, sample: int) -> Tensor | float:
         """The refitted readout's error on a sample of :meth:`Bench.features`; infinite without one."""
         if self.ridge is None:
             return torch.inf
-        return self.bench.error(self.ridge.predict(self.features[sample]), self.bench.clean[sample])
+        return self.bench.fresh.error(
+            self.ridge.predict(self.features[sample]), self.bench.fresh.clean[sample]
+        )
 
 
 Value = Tensor | float
@@ -187,11 +149,13 @@ METRICS: dict[str, Callable[[Learnt], Value]] = {
     "spike_ratio": _of_change(spike_ratio),
     "validation_error": lambda run: run.refitted_error(2),
     "test_error": lambda run: run.refitted_error(3),
-    "network_error": lambda run: run.bench.error(run.features[3] @ run.head, run.bench.clean[3]),
-    "test_error_linear": lambda run: run.bench.error_linear,
-    "test_error_ridge": lambda run: run.bench.error_ridge,
-    "test_error_oracle": lambda run: run.bench.error_oracle,
-    "noise_floor": lambda run: run.bench.noise_floor,
+    "network_error": lambda run: run.bench.fresh.error(
+        run.features[3] @ run.head, run.bench.fresh.clean[3]
+    ),
+    "test_error_linear": lambda run: run.bench.fresh.error_linear,
+    "test_error_ridge": lambda run: run.bench.fresh.error_ridge,
+    "test_error_oracle": lambda run: run.bench.fresh.error_oracle,
+    "noise_floor": lambda run: run.bench.fresh.noise_floor,
 }
 
 

@@ -42,7 +42,7 @@ def run_groups(
             done |= dict(zip(places, found, strict=True))
         wanted = {}
         for place, one in done.items():
-            seconds = ran[place].seconds + one.seconds
+            seconds = Seconds.total([ran[place].seconds, one.seconds])
             ran[place] = Ran([], seconds)
             try:
                 wanted[place] = stages[place].send(one.tables)

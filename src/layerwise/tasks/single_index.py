@@ -1,13 +1,8 @@
-"""Single-index learning (Section 3.2), one step or many: a method trained on it, as a table.
-
-Step sizes are in natural units. The readout starts small: the gradient by G is of order |f_0|, and G must
-move by 1/|f_0| to change f(x) by one. So G moves by lr / |f_0|^2 times a direction that is a gradient, or
-one divided by second moments of the inputs alone, and f(x) then changes by order lr whatever the
-readout's scale. The gradient by f adds up width features, so f moves by lr / width times it.
-"""
+"""Single-index learning (Section 3.2), one step or many: a method trained on it, as a table."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,8 +11,8 @@ from torch import Tensor
 
 from layerwise.data.covariance import spectrum
 from layerwise.data.single_index import Batches, Instance, draw_instance
-from layerwise.methods.base import Steps, Update, load_rule, rule_class, steps_of
-from layerwise.methods.normalised import Normalised
+from layerwise.methods.base import load_rule, steps_of
+from layerwise.metrics.fresh import Fresh
 from layerwise.metrics.single_index import METRICS, SEQUENCES, Bench, Learnt
 from layerwise.metrics.singular import cosine
 from layerwise.networks.base import View
@@ -25,9 +20,11 @@ from layerwise.networks.single_index import SingleIndexNetwork, SingleIndexView
 from layerwise.settings.run import RunSettings
 from layerwise.settings.tasks.single_index import SingleIndexTask
 from layerwise.settings.validation import ConfigError
-from layerwise.tasks.loop import WEIGHT_BOUND, Trace, advancing, record_steps, train
+from layerwise.tasks.loop import WEIGHT_BOUND, Trace, advancing, record_steps, training
 from layerwise.tasks.table import run_table
-from layerwise.theory.alignment import optimal_damping, predicted_alignment
+from layerwise.tasks.together import Ran, Seconds, Training, together
+from layerwise.tasks.units import dampings_of, rule_of
+from layerwise.theory.alignment import predicted_alignment
 
 # Bytes of the hidden layer's values on a batch that are worked on at once: seeds beyond it come in turn.
 # So few that the C library's allocator keeps what a step frees, and does not fault it in again.
@@ -41,10 +38,35 @@ def run(
 ) -> list[pd.DataFrame]:
     """The only cell's table. Instances are drawn here, from each seed's own streams: ``instances`` must
     be None."""
-    (settings,) = cells
+    return run_together([cells], instances, [report])[0].tables
+
+
+def run_together(
+    groups: Sequence[Sequence[RunSettings]],
+    instances: Path | None,
+    reports: Sequence[Callable[[int], None]],
+) -> list[Ran]:
+    """Of each group what :func:`run` gives, and its own time. Groups are methods on one training problem,
+    with the same seeds: they train in step, on the same samples, and are measured on the same."""
     if instances is not None:
         raise ConfigError(f"instances = {str(instances)!r} is not allowed: this task draws its own")
-    traces = [_train(settings, seeds, report) for seeds in _blocks(settings)]
+    methods = [settings for (settings,) in groups]
+    parts: list[list[tuple[Trace, Seconds]]] = []
+    for seeds in _blocks(methods):
+        block = Block.drawn(methods[0], seeds)
+        trainings = [_training(*of, block) for of in zip(methods, reports, strict=True)]
+        parts.append(together(trainings, [block.batches]))
+    return [
+        Ran(
+            [_table(settings, [trace for trace, _ in own])],
+            Seconds.total(seconds for _, seconds in own),
+        )
+        for settings, own in zip(methods, zip(*parts, strict=True), strict=True)
+    ]
+
+
+def _table(settings: RunSettings, traces: Sequence[Trace]) -> pd.DataFrame:
+    """Of the traces of blocks of seeds, one after the other."""
     trace = Trace(
         traces[0].steps,
         {
@@ -64,7 +86,7 @@ def run(
         table["at_best_damping"] = (
             np.isclose(table["damping"], 1) if settings.method.damping else True
         )
-    return [table]
+    return table
 
 
 def _failures(traces: Sequence[Trace]) -> dict[tuple[int, int], str]:
@@ -84,96 +106,68 @@ def _columns(metric: str, trace: Trace) -> Iterator[tuple[str, np.ndarray]]:
             yield name, values
 
 
-def _blocks(settings: RunSettings) -> list[list[int]]:
+class Block(NamedTuple):
+    """Some seeds of a training problem: what methods have in common there."""
+
+    seeds: Sequence[int]
+    instances: list[Instance]
+    batches: Batches
+    fresh: list[Fresh]
+
+    @classmethod
+    def drawn(cls, settings: RunSettings, seeds: Sequence[int]) -> "Block":
+        """From each seed's own streams."""
+        task, dtype = settings.task, getattr(torch, settings.dtype)
+        instances = [draw_instance(task, seed, dtype, settings.device) for seed in seeds]
+        fresh = [Fresh(task, *of) for of in zip(instances, seeds, strict=True)]
+        return cls(seeds, instances, Batches(task, instances, seeds), fresh)
+
+
+def _blocks(methods: Sequence[RunSettings]) -> list[list[int]]:
     """Seeds that are worked on together; a seed's numbers do not depend on the others."""
-    task, method = settings.task, settings.method
+    settings, task = methods[0], methods[0].task
     # The first of several steps starts from weights that a seed's variants share.
-    variants = len(method.lr) * max(len(method.damping), 1) if settings.steps > 1 else 1
+    variants = max(
+        len(one.method.lr) * max(len(one.method.damping), 1) if one.steps > 1 else 1
+        for one in methods
+    )
     itemsize = getattr(torch, settings.dtype).itemsize
     size = max(1, BLOCK_BYTES // (variants * task.width * task.n * itemsize))
     seeds = settings.seeds
     return [seeds[start : start + size] for start in range(0, len(seeds), size)]
 
 
-def _train(settings: RunSettings, seeds: Sequence[int], report: Callable[[int], None]) -> Trace:
+def _training(settings: RunSettings, report: Callable[[int], None], block: Block) -> Training:
     task: SingleIndexTask = settings.task
-    dtype = getattr(torch, settings.dtype)
-    instances = [draw_instance(task, seed, dtype, settings.device) for seed in seeds]
+    instances, batches = block.instances, block.batches
     network = SingleIndexNetwork(settings.method.network, task, instances)
     features = torch.stack([instance.features for instance in instances])[:, None]
     readouts = torch.stack([instance.readout for instance in instances])[:, None, None]
     start = (features, readouts) if task.layers == "both" else (features,)
-    batches = Batches(task, instances, seeds)
-    rule, steps = _rule(settings, _dampings(settings), readouts, instances)
+    rule, steps = rule_of(settings, dampings_of(settings), readouts, instances)
     # G grows to order 1/|f| legitimately, where it fits labels of order one through f; in these
     # units its entries are of order one, as those of f and of linear networks are.
     unit = (1 / readouts.norm(dim=(-2, -1))).clamp(min=1)
     bounds = [WEIGHT_BOUND * unit, WEIGHT_BOUND][: len(start)]
     benches = [
-        Bench(task, settings.method.network, instance, seed)
-        for instance, seed in zip(instances, seeds, strict=True)
+        Bench(task, settings.method.network, *of)
+        for of in zip(instances, block.seeds, block.fresh, strict=True)
     ]
     direction = None
     if "alignment_direction" in task.metrics:
         direction = _label_alignment(settings, network, batches, instances)
-    return train(
+    steps_of_all = training(
         rule,
         network,
         start,
         steps.variants,
-        [batches],
         record_steps(settings.steps, settings.record_every),
         _measure(task.metrics, benches, direction),
         report,
         bounds,
         advance=advancing(settings.schedule, settings.steps, steps),
     )
-
-
-def _dampings(settings: RunSettings) -> list[float]:
-    """The dampings in units of the mean eigenvalue, which is one."""
-    task, values = settings.task, settings.method.damping
-    if task.damping_unit == "mean" or not values:
-        return values
-    of = spectrum(task.spectrum, task.d, task.kappa_x), task.d / task.n, task.link, task.noise
-    unit = float(optimal_damping(*of).damping)
-    return [unit * value for value in values]
-
-
-def _rule(
-    settings: RunSettings, dampings: list[float], readouts: Tensor, instances: Sequence[Instance]
-) -> tuple[Update, Steps]:
-    """The rule in the task's units, and its steps."""
-    method, task = settings.method, settings.task
-    power = readouts.square().sum(dim=-1, keepdim=True)  # |f|^2, (S, 1, 1, 1)
-    units: list[Tensor | float] = {
-        "gradient": [1 / power, 1 / task.width],
-        "natural": [1 / power, 1.0],
-        "joint": [1.0, 1.0],
-        "own": [1.0, 1.0],
-    }[rule_class(method).scale]
-    if task.lr_unit == "natural":
-        trained = 2 if task.layers == "both" else 1
-        steps = steps_of(method.lr, dampings, units[:trained], readouts)
-        return load_rule(method, steps), steps
-    sizes = steps_of(method.lr, dampings, [1.0], readouts)
-    ones = steps_of([1.0] * len(method.lr), dampings, [1.0], readouts)
-    return Normalised(load_rule(method, ones), sizes, _size(instances)), sizes
-
-
-def _size(instances: Sequence[Instance]) -> Callable[[View, Tensor], Tensor]:
-    """Root mean square, over the population's x, of what rows act on the inputs as, (S, V, 1, 1)."""
-
-    def size(view: View, rows: Tensor) -> Tensor:
-        assert isinstance(view, SingleIndexView)
-        maps = view.batch.on_original(rows)
-        powers = [
-            (instance.to_eigenbasis(own).square() * instance.eigenvalues).sum(dim=(-2, -1))
-            for instance, own in zip(instances, maps, strict=True)
-        ]
-        return torch.stack(powers).sqrt()[..., None, None]
-
-    return size
+    return Training(steps_of_all, 1)
 
 
 def _label_alignment(
@@ -186,7 +180,7 @@ def _label_alignment(
     alone, (S, V): what it learns through a small readout."""
     view = network.labels(batches.first)
     method = settings.method
-    ones = steps_of([1.0] * len(method.lr), _dampings(settings), [1.0], view.batch.x)
+    ones = steps_of([1.0] * len(method.lr), dampings_of(settings), [1.0], view.batch.x)
     rule = load_rule(method, ones)
     (learnt,), _ = rule.step([view], rule.start(view.weights))
     directions = view.batch.on_original(learnt)[:, :, 0]
@@ -241,7 +235,7 @@ def _predicted(settings: RunSettings, trace: Trace) -> np.ndarray:
     name = PREDICTED.get(method.rule) if method.network == "plain" else None
     values = np.full((len(trace.steps), *shape), np.nan)
     if name is not None:
-        dampings = np.repeat(_dampings(settings) or [0.0], len(method.lr))
+        dampings = np.repeat(dampings_of(settings) or [0.0], len(method.lr))
         values[:] = predicted_alignment(
             name,
             spectrum(task.spectrum, task.d, task.kappa_x),

@@ -1,7 +1,7 @@
 """Trainings of several methods in step, so that what they train on is drawn once."""
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import pandas as pd
@@ -38,9 +38,11 @@ class Seconds(NamedTuple):
         """From ``start`` to this."""
         return Seconds(self.wall - start.wall, self.cpu - start.cpu)
 
-    def __add__(self, other: object) -> "Seconds":
-        assert isinstance(other, Seconds)
-        return Seconds(self.wall + other.wall, self.cpu + other.cpu)
+    @classmethod
+    def total(cls, parts: Iterable["Seconds"]) -> "Seconds":
+        """Of all parts."""
+        each = list(parts)
+        return cls(sum(one.wall for one in each), sum(one.cpu for one in each))
 
 
 class Ran(NamedTuple):
@@ -73,5 +75,5 @@ def together(
             except StopIteration as done:
                 results[place] = done.value
                 del going[place]
-            took[place] += Seconds.now().since(start)
+            took[place] = Seconds.total([took[place], Seconds.now().since(start)])
     return list(zip(results, took, strict=True))
