@@ -1,4 +1,4 @@
-"""Students of a teacher against κ_x, of optimisers newer than the paper: error, subspace gap and transfer."""
+"""Students of a teacher against κ_x, by newer optimisers: error, subspace gap and transfer."""
 
 from layerwise.figures.mlp_condition import draw
 
