@@ -86,6 +86,7 @@ def _panel(axes: Axes, line: pd.DataFrame, colour: str, line_style: str) -> None
                       color=colour, alpha=0.15, lw=0)  # fmt: skip
     axes.fill_between(x, median, BOUND, where=(median <= BOUND).to_numpy(), color=colour, alpha=0.15,
                       lw=0, interpolate=True)  # fmt: skip
-    lost = x[median.isna()]
-    axes.plot(lost, np.full(len(lost), 1.0), ls="", marker="x", ms=4, color=colour, clip_on=False,
-              transform=axes.get_xaxis_transform())  # fmt: skip
+    lost = x[median.isna() & x.notna()]
+    if len(lost):  # a line without points would still claim space, at the figure's corner
+        axes.plot(lost, np.full(len(lost), 1.0), ls="", marker="x", ms=4, color=colour,
+                  clip_on=False, transform=axes.get_xaxis_transform())  # fmt: skip
