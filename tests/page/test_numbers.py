@@ -55,7 +55,7 @@ CASES = [
     case("samples", "batch_size", "iterations", long=True),
     case("step_size", "lr", "subspace_distance"),
     case("contraction", "lr", "contraction", undiverged=True),
-    case("transfer", "n_transfer", "transfer_loss_population,subspace_distance"),
+    case("transfer", "steps", "transfer_loss_population,subspace_distance"),
     case("sample_size", "batch_size", "subspace_distance", long=True),
     case("second_order", "lr", "subspace_distance", "&pick=each", undiverged=True,
          by=("problem", "method", "damping")),
