@@ -9,7 +9,7 @@ SNAKEMAKE_ARGS ?=
 # make bench BENCH_ARGS=--pipeline
 BENCH_ARGS ?=
 # The pictures that the README shows.
-GALLERY := head_to_head condition_grid contraction one_step_alignment single_index_learning step_size basis batch_norm modern_optimizers modern_alignment
+GALLERY := head_to_head condition_study contraction one_step_alignment single_index_learning step_size basis batch_norm modern_optimizers modern_alignment
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check

@@ -1,6 +1,6 @@
 """What a larger grid of an experiment's problems costs on a cluster, as a Markdown table.
 
-    python scripts/cluster_cost.py condition_grid --seconds 5
+    python scripts/cluster_cost.py condition_study --seconds 5
 
 A grid is `times` the experiment's, with its seeds and step sizes as they are. The seconds a cell takes
 are the mean of `wall_seconds` in results/EXPERIMENT/runs/*.json.

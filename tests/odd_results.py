@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from layerwise.claims.claim import ANY, Claim, at_least, at_most, between, judge, single
+from layerwise.claims.claim import ANY, Claim, Part, at_least, at_most, between, judge
 from layerwise.claims.evidence import evidence
+from layerwise.claims.interval import over_seeds
 from layerwise.page.folder import Folder, folder_of
 from layerwise.results.files import write_json, write_record
 from layerwise.results.selection import score_variants, select
@@ -129,11 +130,10 @@ def claims(shift: float) -> list[Claim]:
 
     def claim(name: str, values: list[float], threshold, partly) -> Claim:
         table = pd.DataFrame({"value": values}, index=pd.RangeIndex(len(values), name="seed"))
-        return single(
-            name=name, statement=f"{name} says {HOSTILE} about κ_x", source="paper",
-            quantity=f"quantity of {HOSTILE}", values=lambda results: table,
-            statistic=mean, threshold=threshold, partly=partly, figure="several",
-        )  # fmt: skip
+        of = Part(
+            f"quantity of {HOSTILE}", over_seeds(lambda results: table, mean), threshold, partly
+        )
+        return Claim(name, f"{name} says {HOSTILE} about κ_x", "paper", (of,), "several")
 
     near = [0.5 + shift, 0.52, 0.55, 0.6, 0.58]
     return [
@@ -154,6 +154,6 @@ def in_parts(first: Claim, near: list[float], claim: Callable[..., Claim]) -> Cl
     return replace(first, parts=(*first.parts, *(part for one in others for part in one.parts)))
 
 
-def mean(rows: np.ndarray) -> float:
+def mean(rows: pd.DataFrame) -> float:
     """The statistic of all of them."""
-    return float(np.mean(rows[:, 0]))
+    return float(np.mean(rows.to_numpy()[:, 0]))

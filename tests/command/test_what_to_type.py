@@ -45,7 +45,7 @@ def test_the_home_is_no_folder_of_that_name(monkeypatch, tmp_path):
     ("word", "sentence"),
     [
         ("kfac", "experiment = 'kfac' is unknown, it is a method: +method=kfac adds it"),
-        ("condition_heatmap", "it is a figure that condition_grid draws"),
+        ("exponents", "it is a figure that condition_study draws"),
         ("head_to_hed", "did you mean 'head_to_head'?"),
     ],
 )

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import run
+from helpers import METRICS, run
 from layerwise.figures import render, style
 from layerwise.results.aggregate import aggregate
 from layerwise.results.tables import read_table, write_table
@@ -25,10 +25,11 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
             table = run(
                 method, f"method.lr=[{lr},100]", f"task.kappa_x={kappa_x}",
                 f"task.kappa_f={kappa_f}", "task.noise=0.0", "steps=12",
+                f"task.metrics=[{','.join([*METRICS, 'contraction_theory'])}]",
             )  # fmt: skip
             paths.append(folder / f"{kappa_x}-{kappa_f}-{method}.parquet")
             write_table(table.assign(problem=f"{kappa_x}-{kappa_f}", regime="some"), paths[-1])
-    aggregate(paths, "steps_to_target", 0.3, folder)
+    aggregate(paths, "iterations", 0.3, folder)
     return folder
 
 
@@ -51,7 +52,7 @@ def test_head_to_head_draws_the_selected_runs_only(tables: Path, tmp_path: Path)
     assert (table["low"] <= table["median"]).all() and (table["median"] <= table["high"]).all()
 
 
-@pytest.mark.parametrize("name", ["condition_grid", "condition_heatmap"])
+@pytest.mark.parametrize("name", ["condition_study", "condition_collapse"])
 def test_never_reaching_the_target_is_infinite(name: str, tables: Path, tmp_path: Path) -> None:
     table = drawn(name, tables, tmp_path).set_index("method")
     assert np.isinf(table.loc["sgd", "median"]).all()
@@ -62,6 +63,14 @@ def test_contraction_stands_beside_its_theory(tables: Path, tmp_path: Path) -> N
     kfac = drawn("contraction", tables, tmp_path).set_index("method").loc["kfac"]
     assert kfac["median"].to_numpy() == pytest.approx(0.3, abs=1e-6)
     assert kfac["median_predicted"].to_numpy() == pytest.approx(0.3, abs=1e-12)
+
+
+def test_panels_of_many_methods_are_parted() -> None:
+    """At most six a panel: those with normalised inputs or features have their own."""
+    few = ["kfac", "sgd", "bn_input_sgd"]
+    assert style.in_panels(few) == [style.ordered(few)]
+    plain, normalised = style.in_panels([*style.NORMALISED, "sgd", "adam", "mine"])
+    assert set(plain) == {"sgd", "adam", "mine"} and set(normalised) == {*style.NORMALISED}
 
 
 def test_every_method_of_the_configuration_has_its_own_look() -> None:

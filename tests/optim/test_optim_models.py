@@ -120,3 +120,34 @@ def test_images_may_lie_in_memory_as_they_like():
     taken = change(other, make("gauss_newton"), (x.to(memory_format=torch.channels_last), y))
     for a, b in zip(taken, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+
+
+class FixedTarget(nn.Module):
+    """The error against a network that is not trained, or against its own answer without a gradient."""
+
+    def __init__(self, own):
+        super().__init__()
+        self.net, self.own = deep_net(), own
+        self.target = deep_net(1).requires_grad_(False)
+
+    def forward(self, x):
+        if self.own:
+            return self.net(x) - self.net(x.flip(0)).detach()
+        return self.net(x) - self.target(x)
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("kind", ["gauss_newton", "empirical", "none"])
+def test_a_call_without_a_gradient_is_a_constant(kind, own):
+    """As a target network's, or the other side of a loss that stops the gradient there."""
+    x, y = batch()
+    model, plain = FixedTarget(own), deep_net()
+    constant = plain(x.flip(0)) if own else model.target(x)
+    optimizer = KFAC(model, 0.1, params=model.net.parameters(), precondition_outputs=kind)
+    before = parameters_of(model.net)
+    half_mse(model(x), y).backward()
+    optimizer.step()
+    taken = steps_between(parameters_of(model.net), before)
+    expected = change(plain, make(kind), (x, y + constant.detach()))
+    for a, b in zip(taken, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)

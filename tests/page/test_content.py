@@ -23,6 +23,7 @@ from layerwise.page.runs import runs
 from layerwise.page.text import symbols
 from layerwise.page.values import thinned
 from layerwise.planning.plan import plan_all
+from layerwise.results.columns import SUMMARISED
 from layerwise.results.descriptions import METRICS, Offer, default_view
 from layerwise.results.files import FileError
 from odd_results import HOSTILE, STEPS, claims, odd_results
@@ -88,6 +89,19 @@ def test_a_metric_that_nobody_described_is_there(folder: Folder) -> None:
     assert "a new <metric>" in read(folder, "several")["metrics"]
 
 
+def test_every_metric_that_is_measured_is_described() -> None:
+    """One that is not has its column's name, no word for what is lost, and may be taken for a setting."""
+    measured = {
+        name
+        for planned in plan_all(None, "quick").values()
+        for cell in planned.cells
+        for name in cell.settings.task.metrics
+    }
+    assert len(measured) > 20
+    numbered = {name for name in measured if name.startswith("singular_values")}
+    assert {*measured, *SUMMARISED} - numbered <= METRICS.keys()
+
+
 def test_rule_and_network_are_no_settings(folder: Folder) -> None:
     several = read(folder, "several")
     assert set(several["fixed"]) == {"noise", "basis"}
@@ -111,8 +125,8 @@ ONE_STEP = {"along": None, "select_by": None, "traced": []}
 VIEWS = [
     ({"named": ["regime"]}, "step", "subspace_distance", "regime"),
     ({"select_by": "mean_train_loss"}, "step", "train_loss", None),
-    ({"numeric": {"kappa_x": 4, "kappa_f": 3}, "select_by": "steps_to_target"},
-     "kappa_x", "steps_to_target", "kappa_f"),
+    ({"numeric": {"kappa_x": 4, "kappa_f": 3}, "select_by": "iterations"},
+     "kappa_x", "iterations", "kappa_f"),
     ({"numeric": {"n_transfer": 6}}, "n_transfer", "transfer_loss", None),
     ({"step_sizes": 17, "along": ("step", 16), "select_by": "subspace_distance"},
      "lr", "subspace_distance", None),

@@ -41,9 +41,9 @@ def case(figure: str, x: str, metrics: str, view: str = "", **changes) -> Case:
 
 CASES = [
     case("head_to_head", "step", "train_loss,subspace_distance,transfer_loss"),
-    case("condition_grid", "kappa_x", "steps_to_target", "&rows=kappa_f"),
-    case("condition_heatmap", "kappa_x", "steps_to_target", "&rows=kappa_f", experiment="condition_grid"),
-    case("modern_optimizers", "kappa_x", "steps_to_target"),
+    case("condition_study", "kappa_x", "iterations", "&rows=kappa_f"),
+    case("condition_heatmap", "kappa_x", "iterations", "&rows=kappa_f", experiment="condition_study"),
+    case("modern_optimizers", "kappa_x", "iterations"),
     case("step_size", "lr", "subspace_distance"),
     case("contraction", "lr", "contraction", undiverged=True),
     case("transfer", "n_transfer", "transfer_loss"),
@@ -69,7 +69,7 @@ CASES = [
            columns={f"{name}_min": "low", f"{name}_median": "middle", f"{name}_max": "high"})
       for name in ("update", "before", "after")),
     # Of the sample sizes, that one step size and damping with which the target is reached first.
-    case("sample_size", "lr", "steps_to_target", "&pick=each", long=True, some=True,
+    case("sample_size", "lr", "iterations", "&pick=each", long=True, some=True,
          by=("problem", "method", "damping")),
 ]  # fmt: skip
 

@@ -89,7 +89,8 @@ def test_captions_say_what_was_run() -> None:
     """Settings that all problems share, their number of seeds, and the selection rule."""
     for name in options("experiment"):
         summary = plan(name, "paper").summary
-        assert "16 seeds" in summary and "{" not in summary
+        seeds = 64 if name == "inputs" else 16
+        assert f"{seeds} seeds" in summary and "{" not in summary
     assert "smallest training loss on average" in plan("batch_norm", "paper").summary
     assert "kappa_x" not in plan("transfer", "paper").summary.split(";")[0]
     # Only some of its problems vary the layers; the others' value is not what all share.
@@ -97,8 +98,10 @@ def test_captions_say_what_was_run() -> None:
 
 
 def test_step_sizes_span_two_decades_where_one_is_selected() -> None:
-    """But in `contraction`, which draws every step size and keeps to stable ones."""
-    plans = [plan(name, "paper") for name in options("experiment") if name != "contraction"]
+    """But in `contraction`, which draws every step size and keeps to stable ones, and in
+    `condition_collapse`, around what condition_study selects."""
+    apart = ("contraction", "condition_collapse")
+    plans = [plan(name, "paper") for name in options("experiment") if name not in apart]
     selecting = [one for one in plans if one.experiment.select_by != "nothing"]
     assert selecting
     for cell in (cell for one in selecting for cell in one.cells):

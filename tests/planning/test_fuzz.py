@@ -219,10 +219,10 @@ def test_many_random_overrides_of_the_pipeline_are_planned_or_refused(folder):
         ("method.kfac.rule=os.system", "there is no such class in methods/os.py"),
         ("method.kfac.rule=kfac.Average", "there is no such class in methods/kfac.py"),
         ("method.kfac.rule=amgd.AGMD", "did you mean 'amgd.AMGD'?"),
-        ("+method.sgd.options={beta:1}", "'sgd.SGD': the rule has no options"),
+        ("+method.sgd.options={beta:1}", "'sgd.SGD': allowed are freeze_others"),
         (
-            "method.kfac.rule=adam.Adam",
-            "method.kfac.damping = [0.0] is not allowed: kfac has no damping, leave []",
+            "method.kfac.rule=adam.Adam method.kfac.damping=[0.1]",
+            "method.kfac.damping = [0.1] is not allowed: kfac has no damping, leave []",
         ),
         (
             "method.kfac.rule=adam.Adam method.kfac.damping=[]",

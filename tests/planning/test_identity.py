@@ -57,7 +57,7 @@ def test_other_values_and_types_are_other_folders():
 @pytest.mark.parametrize(
     "words",
     [
-        ("task.noise=0",), ("task.kappa_x=[1,10,100]",), ("seeds=16", "device=cpu"), ("+method=kfac",),
+        ("task.noise=0",), ("task.kappa_x=[1,10,100]",), ("tune_seeds=8", "device=cpu"), ("+method=kfac",),
         ("task=linear_representation", "steps=1000"),
         ("method.sgd.lr=[0.005,0.01,0.02,0.05,0.1,0.15,0.2]",),
     ],
@@ -109,9 +109,9 @@ def test_a_request_for_one_and_one_for_more_find_each_others_runs(words):
 
 def test_what_is_made_of_runs_is_no_reason_to_run_them_elsewhere():
     runs = jobs(("contraction",), "seeds=5")
-    again = jobs(("contraction",), "seeds=5", "experiment.target=0.3", "method.sgd.label=GD")
+    again = jobs(("contraction",), "seeds=5", "experiment.caption=C", "method.sgd.label=GD")
     assert again == runs
-    assert label("seeds=5") != label("seeds=5", "experiment.target=0.3")
+    assert label("seeds=5") != label("seeds=5", "experiment.caption=C")
 
 
 @pytest.mark.parametrize(

@@ -94,8 +94,10 @@ def test_instances_are_drawn_once_for_problems_that_share_them():
     planned = plan("contraction", "paper", (*SMALL, "task.kappa_f=[1]", "task.kappa_x=[1,10]"))
     for job in planned.jobs().values():
         assert [json.loads(one)["kappa_x"] for one in job.instances] == [1, 10]
-    (job,) = plan("sample_size", "quick", ["task.batch_size=[100,200,300]"]).jobs().values()
-    assert len({cell.problem for cell in job.cells}) == 3 and len(job.instances) == 1
+    (job,) = plan("sample_size", "quick", ["task.batch_size=[200,300,400]"]).jobs().values()
+    assert len({cell.problem for cell in job.cells}) == 3
+    # One of the tuning seeds, and one of those that report.
+    assert [json.loads(one)["seeds"] for one in job.instances] == [[3, 4], [0, 1, 2]]
     (job,) = plan("one_step_alignment", "quick").jobs().values()
     assert job.instances == ()
 
@@ -194,7 +196,7 @@ def test_a_scale_leaves_what_an_override_sets():
     settings = {cell.settings.method.name: cell.settings for cell in planned.cells}
     assert settings["sgd"].steps == 70 and settings["sgd"].method.lr == lrs
     assert len(settings["kfac"].method.lr) == 3
-    assert [cell.varied["kappa_x"] for cell in planned.cells[::2]] == [1, 2, 3]
+    assert [cell.varied["kappa_x"] for cell in planned.cells[::3]] == [1, 2, 3]
 
 
 def test_an_added_method_joins_the_experiments_that_can_have_it():
@@ -202,7 +204,7 @@ def test_an_added_method_joins_the_experiments_that_can_have_it():
         ["contraction", "head_to_head", "one_step_alignment"], "quick", ["+method=adam"]
     )
     methods = {name: one.experiment.methods for name, one in planned.items()}
-    assert methods["contraction"] == ["sgd", "kfac", "adam"]
+    assert methods["contraction"] == ["sgd", "sgd_features", "kfac", "adam"]
     assert methods["head_to_head"].count("adam") == 1
     assert methods["one_step_alignment"] == ["sgd", "kfac", "adam"]
 

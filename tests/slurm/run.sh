@@ -88,7 +88,7 @@ checkout() {
   cp -r "$project"/{Snakefile,config,profiles,workflow,scripts,src} "$1"
   cat >"$1/small.yaml" <<END
 scale: quick
-experiments: [contraction, condition_grid]
+experiments: [contraction, condition_study]
 cells_per_job: 1
 overrides: ["experiment.methods=[sgd,kfac]", "seeds=2", "steps=20", "task.d_x=20", "task.batch_size=64"]
 END

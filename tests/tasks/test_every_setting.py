@@ -48,6 +48,8 @@ RUN = {
 TUNED = {
     "linear_representation": {"tune_seeds": [7], "select_by": "subspace_distance"},
     "single_index": {"tune_seeds": [7], "select_by": "validation_error"},
+    "teacher_student": {"tune_seeds": [7], "select_by": "validation_error"},
+    "digits": {"tune_seeds": [7], "select_by": "validation_error"},
 }
 TASK = {
     "linear_representation": {

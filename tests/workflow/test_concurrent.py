@@ -89,7 +89,7 @@ def test_ten_explain_at_once(checkout):
 
 LARGE = {
     "20,000 cells": ("contraction", "task.kappa_x", 10_000, [], 1250),
-    "300 problems at 1000 seeds": ("condition_grid", "task.kappa_x", 300, ["seeds=1000"], 458),
+    "300 problems at 1000 seeds": ("condition_study", "task.kappa_x", 300, ["seeds=1000"], 458),
 }
 
 

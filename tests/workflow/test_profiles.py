@@ -61,7 +61,7 @@ def test_jobs_ask_for_memory_and_time_and_small_ones_share(checkout: ClusterChec
         "--dry-run",
         "--config",
         "scale=quick",
-        "experiments=[contraction,condition_grid,readout_scale]",
+        "experiments=[contraction,condition_study,readout_scale]",
     )
     jobs = asked(output)
     for rule in ("instances", "simulate", "aggregate", "collect", "figure"):
@@ -105,7 +105,7 @@ def test_cost_of_a_larger_grid_counts_what_would_be_planned() -> None:
     command = [
         sys.executable,
         ROOT / "scripts/cluster_cost.py",
-        "condition_grid",
+        "condition_study",
         "--seconds",
         "36",
     ]
@@ -116,6 +116,6 @@ def test_cost_of_a_larger_grid_counts_what_would_be_planned() -> None:
     assert header[:3] == ["grid", "cells", "jobs"]
     for line, kappas in ((today, 4), (tenfold, 40)):
         values = ",".join(str(1 + i) for i in range(kappas))
-        planned = plan("condition_grid", "paper", [f"task.kappa_x=[{values}]"])
+        planned = plan("condition_study", "paper", [f"task.kappa_x=[{values}]"])
         assert line[1:3] == [str(len(planned.cells)), str(len(planned.jobs(16)))]
         assert float(line[3]) == pytest.approx(len(planned.cells) / 100, rel=0.05)

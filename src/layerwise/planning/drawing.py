@@ -5,7 +5,7 @@ A module of ``figures/`` says it in literals, which are read from its source: ma
     READS = {"traces": ["kappa_x", "train_loss"]}   # columns of tables, beside those that each table has
     METHODS = ["kfac"]                              # without which it cannot be drawn; may be left out
     VARIED = ["damping"]                            # of which some method needs several values; likewise
-    EXPERIMENT = "condition_grid"                   # whose figure it is; else the one of its own name
+    EXPERIMENT = "condition_study"                   # whose figure it is; else the one of its own name
 """
 
 import ast

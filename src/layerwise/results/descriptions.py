@@ -37,7 +37,10 @@ METRICS: dict[str, Metric] = {
     "subspace_distance": Metric("subspace distance", beside=("transfer_loss",)),
     "train_loss": Metric("training loss", beside=("transfer_loss",)),
     "transfer_loss": Metric("transfer loss", of_setting="n_transfer"),
-    "steps_to_target": Metric("iterations to the target", infinite="not reached"),
+    "iterations": Metric(
+        "iterations to the target", infinite="not reached", predicted_by="iterations_theory"
+    ),
+    "iterations_half": Metric("iterations to half the target", infinite="not reached"),
     "alignment_direction": _alignment(
         "alignment of the learned direction", predicted_by="alignment_theory"
     ),
@@ -55,8 +58,13 @@ METRICS: dict[str, Metric] = {
     "subspace_gap": Metric("subspace gap"),
     "transfer_error": Metric("transfer error"),
     "transfer_error_isotropic": Metric("transfer error, Σ_x = I"),
+    "transfer_error_inputs": Metric("transfer error on the inputs themselves"),
     "contraction": Metric(
-        "1 − contraction a step", better="larger", only_where={"noise": 0}, from_one=True
+        "1 − contraction a step",
+        better="larger",
+        only_where={"noise": 0},
+        from_one=True,
+        predicted_by="contraction_theory",
     ),
     "excess_loss": Metric("excess loss"),
     "mean_subspace_distance": Metric("mean subspace distance", average_of="subspace_distance"),
@@ -69,14 +77,24 @@ METRICS: dict[str, Metric] = {
     "singular_values_before": Metric("singular values before the step", better="neither"),
     "singular_values_after": Metric("singular values after the step", better="neither"),
     "cosine_biased": Metric("|cos| of the update with Σ_x β⋆", log=False, better="neither"),
+    "cosine_bias": Metric(
+        "cos with the part of Σ_x β⋆ orthogonal to β⋆", log=False, better="neither"
+    ),
     "spike_ratio": Metric("outlier over the next singular value", better="neither"),
     "test_error_random_features": Metric("test error, random features", log=False),
     "test_error_linear": Metric("test error, best linear", log=False),
+    "test_error_ridge": Metric("test error, ridge on the inputs", log=False),
+    "test_error_oracle": Metric("test error, features of β⋆", log=False),
     "noise_floor": Metric("noise floor", better="neither", listed=False),
     "transfer_loss_population": Metric("transfer loss, population", listed=False),
     "outside_norm": Metric("norm outside the subspace", listed=False),
     "head_sigma_min": Metric("σ_min of the head", better="neither", listed=False),
     "alignment_theory": _alignment("alignment, formula", listed=False),
+    "iterations_theory": Metric("iterations, theory", infinite="not reached", listed=False),
+    "contraction_theory": Metric(
+        "1 − contraction a step, theory", better="larger", listed=False, from_one=True
+    ),
+    "floor_theory": Metric("floor of the subspace distance, theory"),
     "eigenvalue_min": Metric("smallest eigenvalue of Σ_x", better="neither", listed=False),
 }
 
@@ -94,6 +112,7 @@ SETTINGS: dict[str, str] = {
     "rank": "k",
     "width": "d_h",
     "depth": "hidden layers",
+    "head_scale": "scale of the first head",
     "directions": "the teacher's directions are isotropic in",
     "n_train": "training samples",
     "noise": "noise",

@@ -101,7 +101,10 @@ def filled_in(method: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
     try:
         card = rule_card(rule, filled.get("rule_file"))
     except ValueError:
-        return filled  # refused with the rest
+        # The rule is refused with the rest, unless what is left open is refused before it.
+        return {"lr": [1.0], "damping": []} | {
+            key: value for key, value in filled.items() if value is not None
+        }
     if isinstance(grids, dict):
         for key in ("lr", "damping"):
             if key in method and method[key] is None:

@@ -45,7 +45,10 @@ def _as_seeds(value: Any) -> Any:
 def tuning_seeds(count: Any, seeds: Any) -> Any:
     """A count n of tuning seeds stands for those next to ``seeds``: the n below the first of them where
     there is room, else the n above the last."""
-    own = _as_seeds(seeds)
+    try:
+        own = _as_seeds(seeds)
+    except ValueError:
+        return count  # the seeds are refused with the rest
     if not isinstance(count, int) or isinstance(count, bool) or not isinstance(own, list):
         return count  # as it stands, or refused with the rest
     if not 1 <= count <= MAX_SEEDS or not own or not all(isinstance(seed, int) for seed in own):
