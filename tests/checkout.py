@@ -19,7 +19,8 @@ TINY = ("seeds=2", "steps=20", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.
 OVERRIDES = """
 scale: quick
 experiments: [contraction]
-overrides: ["seeds=2", "steps=20", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32"]
+overrides: ["seeds=2", "steps=20", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32",
+  "experiment.methods=[sgd,kfac]"]
 """
 
 

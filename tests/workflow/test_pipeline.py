@@ -12,9 +12,14 @@ import pandas as pd
 import pytest
 
 from checkout import OVERRIDES, Checkout, only
-from helpers import RUN_COLUMNS
+from helpers import METRICS, RUN_COLUMNS
 
 pytestmark = pytest.mark.processes
+# Those of a table of contraction.
+MEASURED = ("subspace_distance", "outside_norm", "contraction_theory")
+LEFT_OUT = {*METRICS} - {*MEASURED}
+COLUMNS = [name for name in RUN_COLUMNS if name not in LEFT_OUT]
+COLUMNS.insert(COLUMNS.index("outside_norm") + 1, "contraction_theory")
 # What is written of all that was run.
 PAGES = {"runs_page": 1, "claims": 1, "page": 1}
 
@@ -47,7 +52,7 @@ def test_small_run_leaves_every_result(finished: Checkout) -> None:
     assert len(tables) == 2  # two methods, on two problems each
     for table in tables:
         runs = pd.read_parquet(table)
-        assert tuple(runs.columns) == (*RUN_COLUMNS, "problem")
+        assert tuple(runs.columns) == (*COLUMNS, "problem")
         assert set(runs["status"]) == {"ok"} and runs["problem"].nunique() == 2
         record = json.loads(Path(f"{table}.json").read_text())
         assert {"host", "versions", "python"} <= record.keys()
@@ -119,7 +124,7 @@ def test_a_linked_and_a_relative_checkout_are_the_same(checkout: Checkout, tmp_p
     ("path", "old", "new", "expected"),
     [
         pytest.param(
-            "config/method/kfac.yaml", "damping: [0.0]", "damping: [0.5]",
+            "config/method/kfac.yaml", "damping: null", "damping: [0.5]",
             {"simulate kfac": 1, "aggregate": 1, "figure": 1, **PAGES, "all": 1},
             id="a method's setting reruns that method and what follows",
         ),
@@ -198,7 +203,7 @@ def test_swapped_values_of_two_keys_rerun(checkout: Checkout) -> None:
         (["--config", "cells_per_job=0"], "cells_per_job = 0 is not allowed"),
         (["--config", 'overrides=["methods.kfac.lr=[-1]"]'], "methods.kfac.lr = -1"),
         (
-            ["--config", 'overrides=["method.muon.options.optimizer=torch.optim.LBFGS"]'],
+            ["--config", 'overrides=["method.soap.options.optimizer=torch.optim.LBFGS"]'],
             "method.options.weight_decay = 0.0 is not allowed: torch.optim.LBFGS takes",
         ),
     ],
