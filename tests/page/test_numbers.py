@@ -76,8 +76,8 @@ CASES = [
            columns={f"{name}_min": "low", f"{name}_median": "middle", f"{name}_max": "high"})
       for name in ("update", "before", "after")),
     case("mlp_condition", "kappa_x", STUDENTS),
-    case("mlp_condition-mlp_basis", "kappa_x", STUDENTS, experiment="mlp_basis"),
-    case("mlp_condition-mlp_modern", "kappa_x", STUDENTS, experiment="mlp_modern"),
+    case("mlp_basis", "kappa_x", STUDENTS),
+    case("mlp_modern", "kappa_x", STUDENTS),
     case("mlp_depth", "steps", "test_error", long=True),
     case("mlp_samples", "n_train", "test_error"),
     case("digits_mixed", "kappa_x", "test_error,transfer_error"),
