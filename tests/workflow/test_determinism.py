@@ -33,7 +33,7 @@ def test_cores_and_order_do_not_matter(small_once: Checkout, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("experiment", "method", "beside"),
     [
-        ("contraction", "kfac", "+method=adam"),
+        ("contraction", "kfac", "experiment.methods=[sgd,adam,kfac]"),
         ("condition_study", "sgd", "experiment.methods=[dfw,sgd,kfac]"),
         ("one_step_methods", "kfac", "experiment.methods=[sgd,kfac]"),
         ("single_index_learning", "kfac", "experiment.methods=[adam,kfac]"),

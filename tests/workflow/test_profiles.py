@@ -79,7 +79,7 @@ def test_jobs_ask_for_memory_and_time_and_small_ones_share(checkout: ClusterChec
 def test_a_failed_job_asks_for_more(checkout: ClusterCheckout) -> None:
     (checkout.folder / "scripts/simulate.py").write_text("raise SystemExit(1)\n")
     output = checkout.said(
-        "results/quick/contraction/runs/kfac-0.parquet",
+        "results/quick/contraction/runs/all-0.parquet",
         "--config",
         "scale=quick",
         "experiments=[contraction]",
@@ -105,7 +105,7 @@ def test_cost_of_a_larger_grid_counts_what_would_be_planned() -> None:
     command = [
         sys.executable,
         ROOT / "scripts/cluster_cost.py",
-        "condition_study",
+        "contraction",
         "--seconds",
         "36",
     ]
@@ -114,8 +114,8 @@ def test_cost_of_a_larger_grid_counts_what_would_be_planned() -> None:
         [cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()
     ]
     assert header[:3] == ["grid", "cells", "jobs"]
-    for line, kappas in ((today, 4), (tenfold, 40)):
+    for line, kappas in ((today, 3), (tenfold, 30)):
         values = ",".join(str(1 + i) for i in range(kappas))
-        planned = plan("condition_study", "paper", [f"task.kappa_x=[{values}]"])
+        planned = plan("contraction", "paper", [f"task.kappa_x=[{values}]"])
         assert line[1:3] == [str(len(planned.cells)), str(len(planned.jobs(16)))]
         assert float(line[3]) == pytest.approx(len(planned.cells) / 100, rel=0.05)

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from layerwise.results.files import canonical
 from layerwise.settings.experiment import Scale
 from layerwise.settings.validation import ConfigError
 
@@ -18,7 +19,7 @@ def expand(
 
     A scale that keeps some points keeps them of an entry's first list; its other lists then keep their
     first value. A key of ``replaced``, with one value or a list, takes the place of the entry's own,
-    and is kept whole. Raises ConfigError for a list whose key an entry lacks.
+    and is kept whole. Each problem is there once. Raises ConfigError for a list whose key an entry lacks.
     """
     problems = []
     for entry in entries[: scale.entries]:
@@ -33,7 +34,8 @@ def expand(
         problems += [
             dict(zip(axes, point, strict=True)) for point in itertools.product(*axes.values())
         ]
-    return problems
+    # Where an override fixes what entries vary, several stand for the same problem.
+    return list({canonical(problem): problem for problem in problems}.values())
 
 
 def _fitting(replaced: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:

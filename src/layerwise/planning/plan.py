@@ -79,7 +79,7 @@ class ExperimentPlan:
         shared = {
             key: value
             for key, value in first.settings.task.model_dump().items()
-            if value is not None and key not in varied
+            if value is not None and key not in varied and key != "metrics"
         }
         seeds = len(first.settings.seeds)
         return self.experiment.described(shared, first.settings.steps, seeds, tuned_on)
