@@ -20,7 +20,8 @@ METRICS = {"excess_loss_ratio": "excess_loss", "transfer_loss_ratio": "transfer_
 def matched(traces: pd.DataFrame) -> pd.DataFrame:
     """A row for each variant (a method of PAIRS on a problem) and seed: the mean over the recorded steps
     with batch-norm, of the logs of METRICS' ratios, as ratios. Of the run without, each is compared at the
-    recorded step whose training loss is nearest, if it is within CLOSE; NaN where there is none."""
+    recorded step whose training loss is nearest, if it is within CLOSE; a seed in which no training losses
+    meet has no row."""
     rows = []
     for problem, own in traces.groupby("problem", sort=False):
         for method, plain in PAIRS.items():
@@ -42,8 +43,10 @@ def _by_seed(
         nearest = gaps.argmin(axis=1)
         # The start says nothing of training.
         same = (gaps.min(axis=1) <= np.log1p(CLOSE)) & (own["step"].to_numpy() > 0)
+        if not same.any():
+            continue
         ratios = {}
         for name, metric in METRICS.items():
             logs = np.log(own[metric].to_numpy() / other[metric].to_numpy()[nearest])[same]
-            ratios[name] = float(np.exp(logs.mean())) if len(logs) else float(np.nan)
+            ratios[name] = float(np.exp(logs.mean()))
         yield seed, ratios

@@ -1,9 +1,9 @@
 """Statements of ours as the study judges them, held to the same rules as the paper's."""
 
 from layerwise.claims import columns as of
+from layerwise.claims import pairs
 from layerwise.claims import study_values as rows
 from layerwise.claims.claim import ANY, at_least, at_most
-from layerwise.claims.pairs import not_equivalent, share_of_gap
 from layerwise.claims.rates import exponent, largest_relative_error
 from layerwise.claims.study_entry import count, entry, part
 
@@ -25,7 +25,7 @@ OURS = (
             count(
                 "methods whose mean log ratio to Gaussian inputs ± 1.96 s.e. is not within ± 0.1",
                 rows.metric_of_selected("inputs", "mean_subspace_distance", ["method", "inputs"]),
-                not_equivalent("rademacher", "gaussian"),
+                pairs.not_equivalent("rademacher", "gaussian"),
                 at_most(0),
                 at_most(1),
             ),
@@ -83,7 +83,7 @@ OURS = (
                     rows.metric_of_selected(
                         "modern_alignment", of.ALIGNMENT_READOUT, "method", kappa_x=kappa
                     ),
-                    share_of_gap(method),
+                    pairs.share_of_gap(method),
                     *bounds,
                 )
                 for kappa, bounds in (

@@ -200,11 +200,16 @@ def floors_over_theory(results: Results) -> pd.DataFrame:
 
 
 def matched_ratios(metric: str) -> Values:
-    """With batch-norm over without, at equal training loss: a column for each variant and problem, NaN
-    for a seed in which the losses never meet."""
+    """With batch-norm over without, at equal training loss: a column for each variant and problem whose
+    losses meet with every seed."""
 
     def values(results: Results) -> pd.DataFrame:
-        table = matched(table_of(results, "batch_norm", "traces"))
+        traces = table_of(results, "batch_norm", "traces")
+        table = matched(traces)
+        met = table.groupby("variant")["seed"].transform("size") == traces["seed"].nunique()
+        table = table[met]
+        if table.empty:
+            raise NotMeasuredError("no variant whose training losses meet with every seed")
         return table.pivot(index="seed", columns="variant", values=metric)
 
     return values
