@@ -302,8 +302,8 @@ def test_a_class_in_a_file_beside_its_method_is_used(tmp_path):
     expected = run_one("method=sgd", "method.lr=0.04", *SMALL)
     assert np.allclose(table.excess_loss, expected.excess_loss, rtol=1e-10)
     words = ["+method=brought", f"methods_from={folder}"]
-    before = plan("contraction", "quick", words).jobs()["all", 0].methods
-    (brought,) = (one for one in before if one["settings"]["method"]["name"] == "brought")
+    before = plan("contraction", "quick", words).jobs()["brought", 0].methods
+    (brought,) = before
     assert brought["settings"]["method"]["optimizer_file"] == str(folder / "brought_optimizer.py")
     for name in ("brought_helper", "brought_optimizer"):
         sys.modules.pop(name, None)

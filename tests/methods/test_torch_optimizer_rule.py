@@ -187,8 +187,8 @@ def test_a_class_that_cannot_be_used_is_refused(optimizer, sentence):
          "method.options.lr = 0.1 is not allowed"),
         (["+method.options.kwargs=1"],
          "method.options.kwargs = 1 is not allowed"),
-        (["method.options.optimizer=torch.optim.Muon", "+method.options.momentum=-1"],
-         "'momentum should be >= 0 but is: -1'"),
+        (["method.options.optimizer=torch.optim.Muon", "+method.options.adjust_lr_fn=wrong"],
+         "Adjust learning rate function wrong is not supported"),
     ],
 )  # fmt: skip
 def test_a_keyword_that_the_class_does_not_take_is_refused(overrides, sentence):

@@ -96,7 +96,9 @@ def test_sgd_and_adam_are_those_of_torch_optim(method, layers):
     for s, v in product(range(2), range(2)):
         G, f = (part.requires_grad_() for part in both(run.weights, run, s, v))
         if "adam" in method:
-            optimiser = torch.optim.Adam([G, f], lr=lrs[v])
+            options = method_file(method)["options"]
+            betas = options["beta1"], options["beta2"]
+            optimiser = torch.optim.Adam([G, f], lr=lrs[v], betas=betas)
         else:
             natural = [(G, lrs[v] / power(run, s)), (f, lrs[v] / WIDTH)]
             optimiser = torch.optim.SGD([{"params": [p], "lr": lr} for p, lr in natural])

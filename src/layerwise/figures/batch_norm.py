@@ -2,20 +2,18 @@
 
 import pandas as pd
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from layerwise.figures import panels, style
+from layerwise.theory.kfac_noise import excess_loss_floor
 
 READS = {
     "traces": [
-        "kappa_x",
-        "kappa_f",
-        "transfer_kappa_x",
-        "train_loss",
-        "excess_loss",
-        "transfer_loss",
+        "kappa_x", "kappa_f", "transfer_kappa_x", "train_loss", "excess_loss", "transfer_loss",
+        "batch_size", "noise", "d_x", "d_y", "rank",
     ]
-}
+}  # fmt: skip
 # Column: metric, and whether the transfer task has another covariance.
 COLUMNS = {
     "training loss": ("train_loss", False),
@@ -41,8 +39,22 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
             here = (drawn["kappa_x"] == kappa) & (drawn["metric"] == metric)
             panels.over_iterations(axes, drawn[here & (drawn["other_transfer"] == other)], labels)
             axes.set_title(name)
+            if metric == "excess_loss":
+                _floor(axes, traces[(traces["method"] == "kfac") & (traces["kappa_x"] == kappa)])
         row[0].set_ylabel(rf"$\kappa_x={kappa:g}$")
     for axes in grid[-1]:
         axes.set_xlabel("iteration")
     style.legend_below(figure, grid[0, 0], columns=4)
     return figure, drawn
+
+
+def _floor(axes: Axes, kfac: pd.DataFrame) -> None:
+    """KFAC's excess-loss floor at its step size, in closed form."""
+    if kfac.empty or not 0 < (lr := kfac["lr"].median()) < 2:
+        return
+    first = kfac.iloc[0]
+    sizes = int(first["d_x"]), int(first["d_y"]), int(first["rank"])
+    if first["batch_size"] <= sizes[0] + 1:
+        return
+    floor = float(excess_loss_floor(lr, first["noise"], int(first["batch_size"]), sizes))
+    axes.axhline(floor, color=style.BLUE, lw=0.8, ls=(0, (1, 1.5)))

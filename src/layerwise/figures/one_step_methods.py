@@ -1,13 +1,23 @@
 """One step of every method: alignment and test error against κ_x, in both bases."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from layerwise.data.covariance import spectrum
 from layerwise.figures import style
+from layerwise.theory.alignment import predicted_alignment
+from layerwise.theory.one_step import adam_alignment, true_whitening_alignment
 
-READS = {"runs": ["basis", "kappa_x", "alignment_readout", "test_error", "test_error_linear"]}
+READS = {
+    "runs": [
+        "basis", "kappa_x", "alignment_readout", "test_error", "test_error_linear", "spectrum", "link",
+        "noise", "d", "aspect_ratio", "width",
+    ]
+}  # fmt: skip
 METRICS = {"alignment_readout": "alignment", "test_error": "test error"}
 BASELINES = {"test_error_random_features": "random features", "test_error_linear": "best linear"}
 BY = ["problem", "basis", "kappa_x", "method", "damping", "lr"]
@@ -38,6 +48,9 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
     for row, (metric, name) in zip(grid, METRICS.items(), strict=True):
         for axes, basis in zip(row, bases, strict=True):
             _panel(axes, drawn[drawn["basis"] == basis], metric, labels)
+            if metric == "alignment_readout":
+                own = tables["runs"][tables["runs"]["basis"] == basis]
+                _theory(axes, own, drawn[drawn["basis"] == basis])
             axes.set(title=rf"$\Sigma_x$ {'along the axes' if basis == 'axis' else 'rotated'}")
         row[0].set_ylabel(name)
     grid[0, 0].set_ylim(0, 1.03)
@@ -45,6 +58,29 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
         axes.set_xlabel(r"$\kappa_x$")
     style.legend_below(figure, grid[1, 0], columns=4)
     return figure, drawn
+
+
+def _theory(axes: Axes, runs: pd.DataFrame, drawn: pd.DataFrame) -> None:
+    """The predicted alignments of SGD, of KFAC at its dampings, of whitening by the true covariance and,
+    along the axes, of Adam: thin lines."""
+    first: Any = next(runs.itertuples())
+    kappas = sorted(runs["kappa_x"].unique())
+    gamma = first.d / round(first.d / first.aspect_ratio)
+    for method in {"sgd", "kfac", "adam", "whitened_sgd"} & set(drawn["method"]):
+        if method == "adam" and first.basis != "axis":
+            continue
+        own = drawn[drawn["method"] == method].set_index("kappa_x")
+        line = []
+        for kappa in kappas:
+            of = spectrum(first.spectrum, first.d, kappa), gamma, first.link, first.noise
+            if method == "adam":
+                line.append(adam_alignment(*of, width=first.width))
+            elif method == "whitened_sgd":
+                line.append(true_whitening_alignment(*of))
+            else:
+                line.append(float(predicted_alignment(method, *of, own.loc[kappa, "damping"])))
+        colour = style.METHODS[method]["color"]
+        axes.plot(kappas, line, color=colour, lw=0.8, ls=(0, (1, 1)), zorder=1)
 
 
 def _panel(axes: Axes, table: pd.DataFrame, metric: str, labels: dict[str, str]) -> None:

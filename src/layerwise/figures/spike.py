@@ -22,14 +22,9 @@ SERIES: dict[str, dict[str, Any]] = {
 def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
     """A row for each link, a column for each method."""
     groups = _by_index(tables["runs"]).groupby(BY, sort=False)
-    # The median is a seed's value, the next one above where there are two in the middle, as in all bands.
-    drawn = pd.DataFrame(
-        {
-            f"{name}_{key}": groups[name].quantile(q, interpolation="higher")
-            for name in SERIES
-            for key, q in (("median", 0.5), ("min", 0.0), ("max", 1.0))
-        }
-    )
+    quantiles = {name: groups[name].agg(["median", "min", "max"]) for name in SERIES}
+    drawn = pd.concat(quantiles, axis=1)
+    drawn.columns = ["_".join(column) for column in drawn.columns]
     drawn = drawn.join(groups[["alignment", "cosine_biased"]].median()).reset_index()
     links, methods = drawn["link"].unique(), style.ordered(drawn["method"].unique())
     figure, grid = plt.subplots(

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from layerwise.figures import style
 from layerwise.results.selection import VARIANT, bands, decades_within
 
-READS = {"summary": ["regime", "kappa_x", "kappa_f", "subspace_distance"]}
+READS = {"summary": ["regime", "kappa_x", "kappa_f", "subspace_distance", "distance_theory"]}
 BY = ["problem", "regime", "kappa_x", "kappa_f", *VARIANT]
 BOUND = 0.1  # a distance that ends well
 
@@ -59,6 +59,8 @@ def finals(summary: pd.DataFrame) -> pd.DataFrame:
     diverged = summary["status"].ne("ok").groupby([summary[key] for key in BY]).transform("any")
     masked = summary.assign(subspace_distance=summary["subspace_distance"].mask(diverged))
     drawn = bands(masked, BY, "subspace_distance")
+    theory = summary.groupby(BY, sort=False)["distance_theory"].median().rename("theory")
+    drawn = drawn.merge(theory.reset_index(), on=BY)
     best = drawn.sort_values("median", kind="stable").drop_duplicates(["problem", "method"])
     keys = ["problem", "method", "damping"]
     drawn = drawn.merge(best[keys], on=keys)  # of several dampings the best
@@ -86,6 +88,9 @@ def _panel(axes: Axes, line: pd.DataFrame, colour: str, line_style: str) -> None
                       color=colour, alpha=0.15, lw=0)  # fmt: skip
     axes.fill_between(x, median, BOUND, where=(median <= BOUND).to_numpy(), color=colour, alpha=0.15,
                       lw=0, interpolate=True)  # fmt: skip
-    lost = x[median.isna()]
-    axes.plot(lost, np.full(len(lost), 1.0), ls="", marker="x", ms=4, color=colour, clip_on=False,
-              transform=axes.get_xaxis_transform())  # fmt: skip
+    theory = line["theory"].notna()
+    axes.plot(x[theory], line.loc[theory, "theory"], color=style.BLACK, ls=line_style, lw=0.8)
+    lost = x[median.isna() & x.notna()]
+    if len(lost):  # a line without points would still claim space, at the figure's corner
+        axes.plot(lost, np.full(len(lost), 1.0), ls="", marker="x", ms=4, color=colour,
+                  clip_on=False, transform=axes.get_xaxis_transform())  # fmt: skip

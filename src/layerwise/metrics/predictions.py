@@ -9,13 +9,15 @@ from numpy.typing import NDArray
 from layerwise.data.instances import Instances
 from layerwise.settings.run import RunSettings
 from layerwise.theory import contraction
-from layerwise.theory.kfac_noise import as_distance, tangent_draws
+from layerwise.theory.kfac_noise import as_distance, distance_after, tangent_draws
 from layerwise.theory.linear_task import LinearTask
-from layerwise.theory.population import gradient_descent_iterations, outside_norms
+from layerwise.theory.population import gradient_descent_iterations, kfac_start, outside_norms
 from layerwise.theory.schedules import SCHEDULES
 
 Array = NDArray[np.float64]
 
+# Below it the start takes too many steps to follow, and nothing has been learnt yet.
+SMALLEST_LR = 0.01
 # Draws of the noise whose median is a floor; its Monte-Carlo error is then about 1 %.
 DRAWS = 2000
 
@@ -38,6 +40,20 @@ def floor_theory(settings: RunSettings, drawn: Instances, steps: Array) -> Array
         draws = tangent_draws(drawn.eigenvalues, singular, rows, draws=DRAWS, seed=s)
         scale = task.noise * np.sqrt(gains / freedom)
         values[s] = np.median(as_distance(scale[:, None] * draws), axis=1)
+    return values
+
+
+def distance_theory(settings: RunSettings, drawn: Instances, steps: Array) -> Array:
+    """KFAC's subspace distance after the last of ``steps``, (S, V): its floor, and what is left of the
+    start; NaN where the floor is, and for step sizes below SMALLEST_LR or above 1."""
+    values = floor_theory(settings, drawn, steps)
+    if settings.schedule != "constant":
+        return np.full_like(values, np.nan)
+    for s, v in np.argwhere(np.isfinite(values)):
+        lr = settings.method.lr[v]
+        known = SMALLEST_LR <= lr <= 1
+        start = kfac_start(_instance(drawn, int(s)), lr) if known else np.nan
+        values[s, v] = distance_after(lr, settings.steps, values[s, v], start)
     return values
 
 
@@ -106,6 +122,7 @@ def _instance(drawn: Instances, s: int) -> LinearTask:
 # By name; each takes a run's settings, its instances and its recorded steps to (S, V).
 PREDICTIONS: dict[str, Callable[[RunSettings, Instances, Array], Array]] = {
     "floor_theory": floor_theory,
+    "distance_theory": distance_theory,
     "contraction_theory": contraction_theory,
     "iterations_theory": iterations_theory,
 }

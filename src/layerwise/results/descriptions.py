@@ -86,7 +86,7 @@ METRICS: dict[str, Metric] = {
     "test_error_ridge": Metric("test error, ridge on the inputs", log=False),
     "test_error_oracle": Metric("test error, features of β⋆", log=False),
     "noise_floor": Metric("noise floor", better="neither", listed=False),
-    "transfer_loss_population": Metric("transfer loss, population", listed=False),
+    "transfer_loss_population": Metric("transfer loss, best head"),
     "outside_norm": Metric("norm outside the subspace", listed=False),
     "head_sigma_min": Metric("σ_min of the head", better="neither", listed=False),
     "alignment_theory": _alignment("alignment, formula", listed=False),

@@ -1,10 +1,16 @@
 // Statistics over seeds, as layerwise.results.selection.bands has them: a value that is missing counts as
-// infinite, and quartiles are values of seeds, those next to the middle from outside.
+// infinite, and quantiles are interpolated; between a finite and an infinite value one is infinite.
 function ordered(values) {
   return values.map(value => (value == null ? Infinity : value)).sort((a, b) => a - b);
 }
-const lowerOf = (sorted, q) => sorted[Math.floor((sorted.length - 1) * q + 1e-9)];
-const higherOf = (sorted, q) => sorted[Math.ceil((sorted.length - 1) * q - 1e-9)];
+function quantileOf(sorted, q) {
+  const place = (sorted.length - 1) * q,
+    below = Math.floor(place + 1e-12),
+    share = place - below;
+  if (share <= 1e-12) return sorted[below];
+  const [first, second] = sorted.slice(below, below + 2);
+  return Number.isFinite(second) ? first + share * (second - first) : Infinity;
+}
 
 // The middle and its spread: {middle, low, high, seeds, lost: infinite ones, missing: undefined ones}.
 function over(values, spread) {
@@ -13,9 +19,9 @@ function over(values, spread) {
   const counts = {seeds: values.length, lost, missing};
   if (spread == "error") return {...counts, ...meanOf(values, lost, missing)};
   const sorted = ordered(values),
-    middle = higherOf(sorted, 0.5);
+    middle = quantileOf(sorted, 0.5);
   const [low, high] =
-    spread == "range" ? [sorted[0], sorted.at(-1)] : [lowerOf(sorted, 0.25), higherOf(sorted, 0.75)];
+    spread == "range" ? [sorted[0], sorted.at(-1)] : [quantileOf(sorted, 0.25), quantileOf(sorted, 0.75)];
   return {...counts, middle: middle == Infinity && missing > lost ? null : middle, low, high};
 }
 

@@ -87,6 +87,7 @@ class LinearTask(LinearProblem, TaskSettings):
         "outside_norm",
         "head_sigma_min",
         "floor_theory",
+        "distance_theory",
         "contraction_theory",
         "iterations_theory",
     )
