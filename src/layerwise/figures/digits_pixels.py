@@ -31,14 +31,19 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
     methods = style.ordered(drawn["method"].unique())
     figure, row = plt.subplots(1, len(METRICS), figsize=(style.WIDTH, 2.7))
     for axes, (metric, name) in zip(row, METRICS.items(), strict=True):
-        axes.set(yscale="log", ylabel=name)
+        axes.set(ylabel=name)
         axes.set_xticks(range(len(kinds)), kinds)
         for method, shift in zip(methods, np.linspace(-0.3, 0.3, len(methods)), strict=True):
             here = drawn[(drawn["metric"] == metric) & (drawn["method"] == method)]
             _points(axes, here, kinds, shift, style.of_method(method, labels))
-    own = drawn[drawn["metric"] == "transfer_error_inputs"].drop_duplicates("inputs")
-    look = {"color": style.GREY, "marker": "_", "markersize": 30, "label": "inputs"}
-    _points(row[1], own, kinds, 0.0, look)
+    own = panels.finite(drawn[drawn["metric"] == "transfer_error_inputs"])
+    own = own.drop_duplicates("inputs")
+    places = np.array([kinds.index(kind) for kind in own["inputs"]])
+    row[1].hlines(
+        own["median"], places - 0.4, places + 0.4, color=style.GREY, ls="--", label="inputs"
+    )
+    for axes in row:
+        axes.set_ylim(bottom=0)
     style.legend_below(figure, row[1], columns=4)
     return figure, drawn
 

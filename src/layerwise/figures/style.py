@@ -60,7 +60,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "kfac_first": {"color": SKY, "marker": "P", "linestyle": "--"},
     "bn_hidden_sgd": {"color": RED, "marker": "<", "linestyle": "--"},
     "bn_hidden_momentum": {"color": PURPLE, "marker": "<", "linestyle": ":"},
-    "bn_hidden_adam_95": {"color": ORANGE, "marker": "4", "linestyle": (0, (5, 1))},
+    "bn_hidden_adam_95": {"color": ORANGE, "marker": "P", "linestyle": (0, (5, 1))},
     "bn_hidden_adam": {"color": ORANGE, "marker": "<", "linestyle": "--"},
     "bn_input_sgd": {"color": RED, "marker": ">", "linestyle": ":"},
     "bn_input_adam": {"color": ORANGE, "marker": ">", "linestyle": ":"},
