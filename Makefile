@@ -9,7 +9,7 @@ SNAKEMAKE_ARGS ?=
 # make bench BENCH_ARGS=--pipeline
 BENCH_ARGS ?=
 # The pictures that the README shows.
-GALLERY := head_to_head condition_study contraction one_step_alignment single_index_learning step_size basis batch_norm modern_optimizers modern_alignment
+GALLERY := head_to_head condition_study exponents rate_and_floor contraction one_step_alignment single_index_learning step_size inputs mlp_condition
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
@@ -63,7 +63,8 @@ test: .venv/dev.stamp
 
 # Mathematics and rules, without starting a process.
 test-fast: .venv/dev.stamp
-	$(BIN)/python -m pytest -m "not slow and not browser and not processes" -n $(CORES) --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow and not browser and not processes" -n $(CORES) --dist loadfile \
+	  $(addprefix tests/,data networks methods metrics theory) $(PYTEST_ARGS)
 
 test-slow: .venv/dev.stamp
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)

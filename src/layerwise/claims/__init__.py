@@ -75,14 +75,15 @@ def markdown(judged: pd.DataFrame, note: str = "") -> str:
 
 
 def summary(judged: pd.DataFrame) -> str:
-    """The verdicts on the paper's claims in a few lines, for the README."""
+    """The verdicts in a few lines, for the README: the paper's claims, what of them is not reproduced,
+    and, apart, our own."""
     parts = judged[judged["claim"].str.startswith("C")]
     lines = [_counted(judged, "C", "statements that make up the paper's claims C1 to C10"), ""]
     for row in parts[parts["part"] != "reproduced"].to_dict("records"):
         interval = f"[{row['low']:.2g}, {row['high']:.2g}]"
         measured = f"{row['quantity']}: {row['value']:.2g} {interval}"
         lines.append(f"- {row['part']}: {row['statement']} ({row['claim']}; {measured})")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", _counted(judged, "R", "statements of ours")]) + "\n"
 
 
 def _counted(judged: pd.DataFrame, letter: str, words: str) -> str:
