@@ -68,7 +68,8 @@ class Textbook:
 
     def SGD(self, G, F, batches):
         dG, dF = gradients(self.forward, G, F, *batches[0])
-        return G - self.lr * dG, F - self.lr * dF
+        moved = 0 if self.options.get("freeze_others") else self.lr
+        return G - self.lr * dG, F - moved * dF
 
     def Momentum(self, G, F, batches):
         self.memory = self.memory or [torch.zeros_like(w) for w in (G, F)]

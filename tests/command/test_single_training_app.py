@@ -42,7 +42,7 @@ def test_columns_and_rows(method):
     assert list(runs.columns) == [
         *("method", "rule", "network", "damping", "lr", "seed", "step"),
         *("d", "aspect_ratio", "width", "kappa_x", "spectrum", "basis", "link", "activation"),
-        *("noise", "readout_scale", "layers", "samples", "lr_unit"),
+        *("noise", "readout_scale", "layers", "samples", "lr_unit", "damping_unit"),
         *("n_choice", "n_validation", "n_test"),
         *METRICS,
         *("status", "diverged_at", "failure"),
@@ -66,6 +66,9 @@ def test_methods_differ_in_rule_network_and_settings():
     }
     errors = {one: runs["test_error"].iloc[-1] for one, runs in final.items()}
     assert errors.pop("kfac_input") == errors["kfac"]
+    # And for those that leave alone what this task does not train.
+    assert errors.pop("sgd_features") == errors["sgd"]
+    assert errors.pop("kfac_first") == pytest.approx(errors["kfac"], rel=1e-9)
     assert len(set(errors.values())) == len(errors)
 
 
@@ -137,7 +140,7 @@ def test_kfac_learns_better_features_than_sgd():
         (["task.samples=fix"], "did you mean 'fixed'?"),
         (["task.aspect_ratio=40"], "task.aspect_ratio = 40.0 is not allowed: at most d/2 = 20"),
         (
-            ["method=kfac", "task.layers=both", "task.aspect_ratio=2"],
+            ["method=kfac", "method.damping=[0]", "task.layers=both", "task.aspect_ratio=2"],
             "method.damping = 0 is not allowed with task.layers = 'both': the second moment of "
             "task.width = 30 features on 20 samples is singular",
         ),

@@ -49,6 +49,7 @@ def test_labels_are_the_links(link):
     expected = {
         "tanh": torch.tanh(index),
         "relu": torch.relu(index),
+        "relu_centred": torch.relu(index) - 1 / math.sqrt(2 * math.pi),
         "erf": torch.erf(index),
         "linear": index,
         "he1_plus_he3": index**3 - 2 * index,

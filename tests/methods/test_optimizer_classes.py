@@ -302,8 +302,10 @@ def test_a_class_in_a_file_beside_its_method_is_used(tmp_path):
     expected = run_one("method=sgd", "method.lr=0.04", *SMALL)
     assert np.allclose(table.excess_loss, expected.excess_loss, rtol=1e-10)
     words = ["+method=brought", f"methods_from={folder}"]
-    before = plan("contraction", "quick", words).jobs()["brought", 0].methods
-    (brought,) = before
+    jobs = plan("contraction", "quick", words).jobs().values()
+    (brought,) = (
+        one for job in jobs for one in job.methods if one["settings"]["method"]["name"] == "brought"
+    )
     assert brought["settings"]["method"]["optimizer_file"] == str(folder / "brought_optimizer.py")
     for name in ("brought_helper", "brought_optimizer"):
         sys.modules.pop(name, None)

@@ -97,10 +97,14 @@ def estimate(due: Mapping[str, int], jobs: Iterable[Job], earlier: Earlier, core
 
 
 def runs(configuration: Mapping[str, Any]) -> int:
-    """Runs of a cell: seeds times step sizes times damping values."""
-    method = configuration["method"]
+    """Runs of a cell: seeds times step sizes times damping values; where other seeds tune, theirs, and
+    those of what is reported."""
+    method, tune_seeds = configuration["method"], configuration.get("tune_seeds")
     variants = max(1, len(method["lr"])) * max(1, len(method["damping"]))
-    return len(configuration["seeds"]) * variants
+    if tune_seeds is None:
+        return len(configuration["seeds"]) * variants
+    reported = 1 + len(method.get("fixed_lr", []))
+    return len(tune_seeds) * variants + len(configuration["seeds"]) * reported
 
 
 def _costs(configurations: Sequence[Mapping[str, Any]]) -> list[float]:
