@@ -19,8 +19,7 @@ TINY = ("seeds=2", "steps=20", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.
 OVERRIDES = """
 scale: quick
 experiments: [contraction]
-overrides: ["seeds=2", "steps=20", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32",
-  "experiment.methods=[sgd,kfac]"]
+overrides: ["seeds=2", "steps=20", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32"]
 """
 
 
@@ -31,7 +30,7 @@ QUICK_EXPERIMENTS = ("contraction", "spike")
 class Checkout:
     """A copy of the project in a path with a space and a letter beyond ASCII.
 
-    Its quick scale keeps methods apart, as the paper's does, so that what reruns can be seen.
+    Its quick scale keeps methods apart, so that what reruns can be seen, and contraction has two of them.
     """
 
     def __init__(self, folder: Path, of: "Checkout | None" = None) -> None:
@@ -46,6 +45,8 @@ class Checkout:
         shutil.copy(ROOT / "Snakefile", self.folder)
         (self.folder / "small.yaml").write_text(OVERRIDES)
         self.edit("config/scale/quick.yaml", "jobs_of: experiment", "jobs_of: method")
+        two = "methods: [sgd, kfac]"
+        self.edit("config/experiment/contraction.yaml", "methods: [sgd, sgd_features, kfac]", two)
 
     @classmethod
     def standing(cls, folder: Path) -> "Checkout":

@@ -121,7 +121,7 @@ def test_what_cannot_be_used_is_refused_with_one_sentence(
 def test_an_override_reruns_what_it_affects_beside_the_rest(checkout: Checkout) -> None:
     """Explained first; then everything else is that of the unchanged experiment; any order and
     spelling of the overrides is the same set."""
-    words = ("method.kfac.damping=[0.1, 1]", "experiment.target=0.2")
+    words = ("method.kfac.damping=[0.1, 1]", "experiment.caption=C")
     said = layerwise(checkout, "explain", *QUICK, *words)
     assert re.search(r"1  simulate contraction +it was not run yet  kfac-0\n", said)
     assert "sgd" not in said.partition("Due:")[2]
@@ -129,7 +129,7 @@ def test_an_override_reruns_what_it_affects_beside_the_rest(checkout: Checkout) 
     layerwise(checkout, "reproduce", *QUICK, *words)
     before = checkout.folder / "results/quick/contraction"
     plan = only(checkout.folder, "results/quick-*/contraction/plan.json")
-    # The target changes what is made of runs, and not these: they lie with those of the damping alone.
+    # The caption changes what is made of runs, and not these: they lie with those of the damping alone.
     own_runs = only(checkout.folder, "results/quick-*/contraction/runs")
     assert own_runs.parent != plan.parent
     assert [path.name for path in own_runs.glob("*.parquet")] == ["kfac-0.parquet"]
@@ -140,7 +140,7 @@ def test_an_override_reruns_what_it_affects_beside_the_rest(checkout: Checkout) 
     drawn = pd.read_csv(only(checkout.folder, "figures/quick-*/contraction.csv"))
     assert set(drawn.loc[drawn["method"] == "kfac", "damping"]) == {0.1, 1}
     assert set(drawn["method"]) == {"sgd", "kfac"}
-    again = ("experiment.target=0.2", "methods.kfac.damping=[0.1,1]")
+    again = ("experiment.caption=C", "methods.kfac.damping=[0.1,1]")
     assert "Nothing is due" in layerwise(checkout, "explain", *again, *QUICK)
 
 

@@ -99,8 +99,9 @@ def test_a_comparison_says_settings_choices_and_metrics_on_the_shared_seeds(chec
     }
     last = [table[(table["method"] == "sgd") & (table["step"] == 20)] for table in runs.values()]
     problem = metrics[0].split(" on ")[1].split(":")[0]
+    metric = next(name for name in ("subspace_distance", "outside_norm") if name in metrics[0])
     a, b = (
-        rows[rows["problem"].str.startswith(problem + "_")].set_index("seed")["train_loss"]
+        rows[rows["problem"].str.startswith(problem + "_")].set_index("seed")[metric]
         for rows in last
     )
     assert f"{a[b.index].mean():.4g} in A, {b.mean():.4g} in B" in metrics[0]

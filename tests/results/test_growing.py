@@ -63,13 +63,17 @@ def test_a_change_in_it_is_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
-@pytest.mark.processes
 def test_memory_does_not_grow_with_the_number_of_tables(tmp_path: Path) -> None:
     """Of ten times as many it takes at most a tenth more, beside Python's own."""
     shape = {"problem": ["p", "q"], "lr": np.arange(10.0), "seed": range(16), "step": range(60)}
     rows = pd.MultiIndex.from_product(shape.values(), names=list(shape)).to_frame(index=False)
     rows = rows.assign(
-        method="sgd", damping=0.0, status="ok", diverged_at=pd.NA, score_of=rows["lr"]
+        method="sgd",
+        stage="reporting",
+        damping=0.0,
+        status="ok",
+        diverged_at=pd.NA,
+        score_of=rows["lr"],
     )
     rows["diverged_at"] = rows["diverged_at"].astype("Int64")
     for name in "abcdefgh":

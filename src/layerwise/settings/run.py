@@ -225,6 +225,9 @@ class RunSettings(Settings):
 
     def tuning_task(self) -> TaskSettings:
         """The task on the tuning seeds. Raises ValueError for what it cannot be."""
+        own: TaskSettings = self.task
+        if not self.tune_as:
+            return own
         for key in self.tune_as:
             known = list(type(self.task).model_fields)
             if key not in known or key in ("name", "metrics"):
