@@ -12,6 +12,10 @@ from layerwise.planning.overrides import methods_from_override, read
 from layerwise.planning.plan import CELLS_PER_JOB, ExperimentPlan, plan, plan_all
 from layerwise.settings.validation import ConfigError, nearest
 
+# Cells of plans that are made once more for each override, to see whether it changes anything; no axis of
+# a larger plan is an experiment's own.
+PLANNED_AGAIN = 2000
+
 
 class Request(NamedTuple):
     """What is to be reproduced. No experiments stand for all of them."""
@@ -64,6 +68,8 @@ def _effects(
     plans = _plans(experiments, scale, overrides)
     if all(stands(one, scale) for one in plans.values()):
         return {}
+    if sum(len(one.cells) for one in plans.values()) > PLANNED_AGAIN:
+        return found
     # Axes that repeat an experiment's own: whether they do is seen from what is planned.
     for key in [key for key in found if key.startswith("task.")]:
         less = {other: value for other, value in found.items() if other != key}
