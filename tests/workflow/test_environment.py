@@ -158,7 +158,7 @@ def test_results_do_not_depend_on_the_machine_around_them(small_once, tmp_path):
     assert one.shape == other.shape and abs(one - other).max() < 0.02
     words = ("explain", "contraction", "--scale", "quick", *TINY)
     assert "Nothing is due" in explained(bare, words, own)
-    bare.edit("config/experiment/contraction.yaml", "sgd: {lr: [0.005", "sgd: {lr: [0.006")
+    bare.edit("config/experiment/contraction.yaml", "&stable [0.005", "&stable [0.006")
     assert "its settings changed" in explained(bare, words, own)
 
 

@@ -79,7 +79,7 @@ def test_jobs_ask_for_memory_and_time_and_small_ones_share(checkout: ClusterChec
 def test_a_failed_job_asks_for_more(checkout: ClusterCheckout) -> None:
     (checkout.folder / "scripts/simulate.py").write_text("raise SystemExit(1)\n")
     output = checkout.said(
-        "results/quick/contraction/runs/all-0.parquet",
+        "results/quick/contraction/runs/kfac-0.parquet",
         "--config",
         "scale=quick",
         "experiments=[contraction]",

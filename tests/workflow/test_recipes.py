@@ -73,12 +73,12 @@ def test_a_method_of_ones_own_is_in_the_figures_of_both_halves(tmp_path: Path) -
     for figure in ("head_to_head", "single_index_learning"):
         drawn = reader.drawn(figure)
         assert {ours, torchs, "sgd", "kfac"} <= set(drawn["method"])
-    # One checks the other, where both have the step size 0.1 and lr has one unit: on linear problems.
+    # One checks the other, where both have the step size 0.01 and lr has one unit: on linear problems.
     runs = reader.folder.glob("results/quick-*/head_to_head/runs/*.parquet")
     table = pd.concat(pd.read_parquet(path) for path in runs)
     table = table[table["stage"] == "tuning"]
     table = table[table["method"].isin([ours, torchs])]
-    last = table[(table["step"] == table["step"].max()) & (table["lr"] == 0.1)]
+    last = table[(table["step"] == table["step"].max()) & (table["lr"] == 0.01)]
     by_method = last.pivot(index=["problem", "seed"], columns="method", values="subspace_distance")
     pd.testing.assert_series_equal(by_method[ours], by_method[torchs], check_names=False, rtol=1e-4)
 
