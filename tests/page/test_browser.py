@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
+from layerwise.claims import CLAIMS
 from layerwise.page.folder import Folder
 from odd_results import HOSTILE, SEEDS
 
@@ -194,11 +195,13 @@ def test_claims_are_filtered_and_opened_by_keyboard(browsing, odd_page: Path) ->
 
 def test_the_forest_shows_the_verdicts(browsing, page: Path, odd_page: Path) -> None:
     """Where an interval starts on the axis, and the verdict beside it, say the same."""
+    # A claim of several parts is as good as its worst, of which some have no interval.
+    several = {claim.name for claim in CLAIMS if len(claim.parts) > 1}
     for file in (page, odd_page):
         browsing.visit(file)
         for row in browsing.page.locator("#forest tr.claim").all():
             line = row.locator(".iv")
-            if line.count() != 1:
+            if line.count() != 1 or row.get_attribute("data-claim") in several:
                 continue
             start = float(line.get_attribute("x1").rstrip("%"))
             verdict = row.get_attribute("data-verdict")
