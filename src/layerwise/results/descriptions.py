@@ -95,6 +95,7 @@ METRICS: dict[str, Metric] = {
         "1 − contraction a step, theory", better="larger", listed=False, from_one=True
     ),
     "floor_theory": Metric("floor of the subspace distance, theory"),
+    "distance_theory": Metric("subspace distance at the end, theory"),
     "eigenvalue_min": Metric("smallest eigenvalue of Σ_x", better="neither", listed=False),
 }
 
