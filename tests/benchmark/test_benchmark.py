@@ -21,6 +21,7 @@ from layerwise.data.moments import Moments
 from layerwise.data.population import Population
 from layerwise.metrics.linear import subspace_distance
 from layerwise.networks.linalg import orthonormal_rows
+from layerwise.settings import memory
 from layerwise.tasks.run import run_table
 
 LR, STEPS, N = 0.05, 4, 40
@@ -180,7 +181,7 @@ def test_the_figures_plain_loops_are_parts_that_stand_for_the_whole(
     table = end_to_end.measure(QUICK, 1, "cpu").set_index(["engine", "unit"])
     cells = end_to_end.figure_cells(QUICK, "cpu")
     assert {cell.settings.method.name for cell in cells} == set(METHODS)
-    counts = [(end_to_end.runs_of(cell.settings), cell.settings.steps) for cell in cells]
+    counts = [(memory.runs(cell.settings), cell.settings.steps) for cell in cells]
     steps = sum(runs * steps for runs, steps in counts)
     assert table.loc[("plain", "s"), "median"] == steps / QUICK.steps
     seeds = len(cells[0].settings.seeds)
@@ -194,10 +195,10 @@ def test_the_figures_plain_loops_are_parts_that_stand_for_the_whole(
 
 
 def test_the_figures_runs_are_counted_as_they_are_run() -> None:
-    """Every choice on the tuning seeds, and one on the reporting seeds, as the tables have them."""
+    """What is tried on the tuning seeds, and one choice on the reporting seeds, as the tables have them."""
     cell = end_to_end.figure_cells(QUICK, "cpu")[0]
     runs = run_table(cell.settings).groupby(["stage", "damping", "lr", "seed"]).ngroups
-    assert runs == end_to_end.runs_of(cell.settings)
+    assert runs == memory.runs(cell.settings)
 
 
 @pytest.fixture(scope="module")

@@ -104,7 +104,7 @@ def test_every_metric_that_is_measured_is_described() -> None:
 
 def test_rule_and_network_are_no_settings(folder: Folder) -> None:
     several = read(folder, "several")
-    assert set(several["fixed"]) == {"noise", "basis"}
+    assert set(several["fixed"]) == {"noise", "basis", "target"}
     assert [axis["key"] for axis in several["axes"]] == ["kappa_x"]
 
 

@@ -19,6 +19,7 @@ from layerwise.benchmark.timing import clock_of, interleaved, row
 from layerwise.data.instances import draw
 from layerwise.planning.jobs import Cell, Job
 from layerwise.planning.plan import plan
+from layerwise.settings.memory import runs
 from layerwise.settings.run import RunSettings
 from layerwise.settings.tasks.linear_representation import LinearTask
 from layerwise.tasks.run import run_job
@@ -42,9 +43,7 @@ def measure(sizes: Sizes, threads: int, device: str) -> pd.DataFrame:
     works: dict[Any, Callable[[], object]] = {key: one.work for key, one in parts.items()}
     works[whole, 0] = partial(_run, cells)
     seconds = interleaved(works, sizes.rounds, sizes.least_seconds, clock_of(device))
-    steps = {
-        place: cell.settings.steps * runs_of(cell.settings) for place, cell in enumerate(cells)
-    }
+    steps = {place: cell.settings.steps * runs(cell.settings) for place, cell in enumerate(cells)}
     total = {whole: seconds[whole, 0]}
     for engine in (PLAIN, BATCHED):
         own = [(place, parts[engine, place]) for place in range(len(cells))]
@@ -57,7 +56,7 @@ def measure(sizes: Sizes, threads: int, device: str) -> pd.DataFrame:
         keys = {
             "figure": FIGURE, "engine": engine.name, "dtype": engine.dtype, "device": device,
             "threads": threads, "rounds": sizes.rounds, "methods": ", ".join(METHODS),
-            "runs": sum(runs_of(cell.settings) for cell in cells),
+            "runs": sum(runs(cell.settings) for cell in cells),
             "extrapolated": engine != whole,
         }  # fmt: skip
         rows += [
@@ -76,14 +75,6 @@ def figure_cells(sizes: Sizes, device: str) -> list[Cell]:
         for cell in found
         if cell.settings.method.name in METHODS and cell.settings.task.inputs == "gaussian"
     ]
-
-
-def runs_of(settings: RunSettings) -> int:
-    """Runs that a cell takes: every choice on the seeds that tune, and the selected one on the others."""
-    choices = len(settings.method.lr) * max(len(settings.method.damping), 1)
-    if settings.tune_seeds is None:
-        return choices * len(settings.seeds)
-    return choices * len(settings.tune_seeds) + len(settings.seeds)
 
 
 def plain_parts(settings: RunSettings, sizes: Sizes) -> dict[Engine, Contender]:

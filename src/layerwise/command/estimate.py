@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from layerwise.planning.jobs import Job
 from layerwise.results.files import canonical
+from layerwise.settings.search import most_tried
 from layerwise.settings.tasks import TASKS
 
 # Runs that take as long as a step's fixed part; measured: 10 on single-index data, 150 on linear problems.
@@ -100,11 +101,12 @@ def runs(configuration: Mapping[str, Any]) -> int:
     """Runs of a cell: seeds times step sizes times damping values; where other seeds tune, theirs, and
     those of what is reported."""
     method, tune_seeds = configuration["method"], configuration.get("tune_seeds")
-    variants = max(1, len(method["lr"])) * max(1, len(method["damping"]))
     if tune_seeds is None:
+        variants = max(1, len(method["lr"])) * max(1, len(method["damping"]))
         return len(configuration["seeds"]) * variants
-    reported = 1 + len(method.get("fixed_lr", []))
-    return len(tune_seeds) * variants + len(configuration["seeds"]) * reported
+    fixed = method.get("fixed_lr", [])
+    tried = most_tried(method["lr"], fixed, len(method["damping"]))
+    return len(tune_seeds) * tried + len(configuration["seeds"]) * (1 + len(fixed))
 
 
 def _costs(configurations: Sequence[Mapping[str, Any]]) -> list[float]:

@@ -33,7 +33,7 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
 def measured(summary: pd.DataFrame) -> pd.DataFrame:
     """Median and quartiles, over the runs that do not diverge, of 1 - contraction, and the median of its
     prediction, NaN for methods without one; ``asymptotic`` tells whether the slowest mode has taken
-    over: the run then lasts ASYMPTOTIC of its time constants."""
+    over, which is where a run lasts more than ASYMPTOTIC of its time constants."""
     stable = summary[summary["status"] == "ok"]
     stable = stable.assign(
         rate=1 - stable["contraction"], predicted=1 - stable["contraction_theory"]

@@ -17,6 +17,7 @@ READS = {
         "kappa_f",
         "batch_size",
         "iterations",
+        "target",
         "noise",
         "spectrum",
         "d_x",
@@ -25,7 +26,6 @@ READS = {
     "selection": [],
 }
 BY = ["problem", "kappa_x", "kappa_f", "batch_size", *VARIANT]
-TARGET = 0.1  # of the experiment
 
 
 def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
@@ -41,6 +41,8 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
         [bands(runs, BY, metric).assign(metric=metric) for metric in ("samples", "iterations")],
         ignore_index=True,
     )
+    first = runs.iloc[0]
+    target = first["target"]
     figure, axes = plt.subplots(1, 2, figsize=(style.WIDTH, 3.0))
     for panel, (metric, name) in zip(
         axes, (("samples", "samples"), ("iterations", "iterations $T$")), strict=True
@@ -48,10 +50,9 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
         own = drawn[drawn["metric"] == metric]
         budget = own.loc[np.isfinite(own["median"]), "median"].max()
         panels.passages(panel, own, "batch_size", labels, budget)
-        panel.set(xlabel="batch size $n$", ylabel=f"{name} to a distance of {TARGET:g}")
-    first = runs.iloc[0]
+        panel.set(xlabel="batch size $n$", ylabel=f"{name} to a distance of {target:g}")
     one_batch = samples_to_distance(
-        TARGET, first["noise"], spectrum(first["spectrum"], first["d_x"], first["kappa_x"]),
+        target, first["noise"], spectrum(first["spectrum"], first["d_x"], first["kappa_x"]),
         np.geomspace(1, 1 / first["kappa_f"], int(first["rank"])),
     )  # fmt: skip
     axes[0].axhline(one_batch, color=style.GREY, ls="--", label="least squares on one batch")

@@ -35,4 +35,6 @@ def columns_of(table: str, own: Iterable[str]) -> set[str]:
     if table == "selection":
         return {*SCORE_COLUMNS, *EDGE_COLUMNS}
     added = [name for name, of in SUMMARISED.items() if of in columns] if table == "summary" else []
+    if "iterations" in added:
+        added.append("target")
     return {*RUN_COLUMNS, *columns, *added}

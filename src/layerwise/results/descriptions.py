@@ -119,6 +119,7 @@ SETTINGS: dict[str, str] = {
     "noise": "noise",
     "inputs": "inputs",
     "basis": "basis of Σ_x",
+    "target": "target distance",
 }
 
 # Along what a run itself extends.

@@ -20,7 +20,7 @@ def summarise(runs: pd.DataFrame, target: float | None) -> pd.DataFrame:
     runs have the metric,
 
     - ``iterations`` and ``iterations_half``: T(target) and T(target / 2) of the subspace distance, see
-      :func:`layerwise.results.first_passage.first_passages`; not without a target,
+      :func:`layerwise.results.first_passage.first_passages`, and ``target``; not without one,
     - ``mean_subspace_distance`` and ``mean_train_loss``: averages over the steps,
     - ``contraction``: of ``outside_norm``, see :func:`_contractions`.
     """
@@ -41,6 +41,8 @@ def summarise(runs: pd.DataFrame, target: float | None) -> pd.DataFrame:
     for of, rows in _alike(starts, lengths):
         for name in added:
             columns[name][of] = _added(name, steps[rows], values[SUMMARISED[name]][rows], target)
+    if "iterations" in columns:
+        columns["target"] = np.full(len(starts), target)
     return summary.assign(**columns)
 
 

@@ -6,6 +6,8 @@ The constants are rounded up from measured jobs.
 import math
 from typing import TYPE_CHECKING
 
+from layerwise.settings.search import most_tried
+
 if TYPE_CHECKING:
     from layerwise.settings.run import RunSettings
 
@@ -22,12 +24,13 @@ def variants(settings: "RunSettings") -> int:
 
 
 def runs(settings: "RunSettings") -> int:
-    """Seeds times step sizes times damping values; of those that are reported alone, where other seeds
-    tune."""
+    """Seeds times step sizes times damping values; where other seeds tune, theirs with all choices that
+    are tried at most, and those of what is reported."""
+    method = settings.method
     if settings.tune_seeds is None:
         return len(settings.seeds) * variants(settings)
-    reported = 1 + len(settings.method.fixed_lr)
-    return len(settings.tune_seeds) * variants(settings) + len(settings.seeds) * reported
+    tried = most_tried(method.lr, method.fixed_lr, len(method.damping))
+    return len(settings.tune_seeds) * tried + len(settings.seeds) * (1 + len(method.fixed_lr))
 
 
 def records(settings: "RunSettings") -> int:

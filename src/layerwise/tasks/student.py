@@ -1,9 +1,11 @@
 """Training of students, for the tasks that have one: blocks of seeds, the rule, and what is measured."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -11,10 +13,28 @@ from layerwise.methods.base import load_rule, steps_of
 from layerwise.networks.base import Layers
 from layerwise.networks.mlp import MLP
 from layerwise.settings.run import RunSettings
+from layerwise.settings.validation import ConfigError
 from layerwise.tasks.loop import Measure, Stream, Trace, advancing, record_steps, train
+from layerwise.tasks.table import run_table
 
 # Bytes of a hidden layer's values on a batch that are worked on at once: seeds beyond it come in turn.
 BLOCK_BYTES = 2**23
+
+
+def students_table(
+    cells: Sequence[RunSettings],
+    instances: Path | None,
+    report: Callable[[int], None],
+    train_block: Callable[[RunSettings, Sequence[int], Callable[[int], None]], Trace],
+) -> list[pd.DataFrame]:
+    """The only cell's table, whose seeds ``train_block`` trains some at a time, on what it draws from each
+    seed's own streams: ``instances`` must be None."""
+    (settings,) = cells
+    if instances is not None:
+        raise ConfigError(f"instances = {str(instances)!r} is not allowed: this task draws its own")
+    trace = _in_blocks(settings, lambda seeds: train_block(settings, seeds, report))
+    own = {name: trace.metrics[name] for name in settings.task.metrics}
+    return [run_table(settings, trace, own)]
 
 
 def trained(
@@ -50,7 +70,7 @@ def measure_all(
     return lambda view, alive: {name: metrics[name](view, bench) for name in names}
 
 
-def in_blocks(settings: RunSettings, train_block: Callable[[list[int]], Trace]) -> Trace:
+def _in_blocks(settings: RunSettings, train_block: Callable[[list[int]], Trace]) -> Trace:
     """The trace of all seeds, a block of them at a time; a seed's numbers do not depend on the others."""
     task, method, seeds = settings.task, settings.method, settings.seeds
     variants = len(method.lr) * max(len(method.damping), 1)

@@ -11,10 +11,8 @@ from layerwise.data.teacher import draw_teacher, training_batches
 from layerwise.metrics.teacher_student import METRICS, Bench
 from layerwise.networks.mlp import MLP
 from layerwise.settings.run import RunSettings
-from layerwise.settings.validation import ConfigError
 from layerwise.tasks.loop import Trace
-from layerwise.tasks.student import in_blocks, measure_all, trained
-from layerwise.tasks.table import run_table
+from layerwise.tasks.student import measure_all, students_table, trained
 
 
 def run(
@@ -22,12 +20,7 @@ def run(
 ) -> list[pd.DataFrame]:
     """The only cell's table. Teachers are drawn here, from each seed's own streams: ``instances`` must be
     None."""
-    (settings,) = cells
-    if instances is not None:
-        raise ConfigError(f"instances = {str(instances)!r} is not allowed: this task draws its own")
-    trace = in_blocks(settings, lambda seeds: _train(settings, seeds, report))
-    own = {name: trace.metrics[name] for name in settings.task.metrics}
-    return [run_table(settings, trace, own)]
+    return students_table(cells, instances, report, _train)
 
 
 def _train(settings: RunSettings, seeds: Sequence[int], report: Callable[[int], None]) -> Trace:

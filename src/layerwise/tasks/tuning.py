@@ -9,6 +9,7 @@ from layerwise.results.columns import REPORTING, TUNING
 from layerwise.results.selection import score_variants, select
 from layerwise.results.summary import summarise
 from layerwise.settings.run import RunSettings
+from layerwise.settings.search import around, coarse
 from layerwise.settings.selection import SELECTIONS
 
 # Yields the cells of each stage, which train alike, is sent their tables, and returns those of all stages.
@@ -20,7 +21,14 @@ def in_stages(cells: Sequence[RunSettings]) -> Stages:
     settings = cells[0]
     if settings.tune_seeds is None:
         return [_staged(table, REPORTING) for table in (yield list(cells))]
-    tuning = yield [_tuning(cell) for cell in cells]
+    grid = settings.method.lr
+    first = coarse(grid, settings.method.fixed_lr)
+    tuning = yield [_tuning(cell, first, cell.method.damping) for cell in cells]
+    best = select(_scores(settings, tuning[0])).iloc[0]
+    if refined := around(float(best["lr"]), grid, first):
+        damping = [float(best["damping"])] if settings.method.damping else []
+        second = yield [_tuning(cell, refined, damping) for cell in cells]
+        tuning = [pd.concat(of, ignore_index=True) for of in zip(tuning, second, strict=True)]
     stages = [[_staged(table, TUNING) for table in tuning]]
     for choice in _choices(settings, tuning[0]):
         chosen = yield [choice(cell) for cell in cells]
@@ -33,16 +41,23 @@ def _staged(table: pd.DataFrame, stage: str) -> pd.DataFrame:
     return table
 
 
-def _tuning(settings: RunSettings) -> RunSettings:
-    """All choices on the tuning seeds, measured where the selection looks."""
+def _tuning(settings: RunSettings, lr: list[float], damping: list[float]) -> RunSettings:
+    """Choices on the tuning seeds, measured where the selection looks."""
     assert settings.select_by is not None
     looked_at = {SELECTIONS[settings.select_by][1], "subspace_distance"}
     metrics = [name for name in settings.task.metrics if name in looked_at]
     task = settings.tuning_task().model_copy(update={"metrics": metrics})
-    changed: dict[str, object] = {"seeds": settings.tune_seeds, "task": task}
+    method = settings.method.model_copy(update={"lr": lr, "damping": damping})
+    changed: dict[str, object] = {"seeds": settings.tune_seeds, "task": task, "method": method}
     if settings.select_by in settings.task.measures:  # a metric's last value, and no average
         changed["record_every"] = max(settings.steps, 1)
     return _alone(settings, **changed)
+
+
+def _scores(settings: RunSettings, tuning: pd.DataFrame) -> pd.DataFrame:
+    assert settings.select_by is not None
+    summary = summarise(tuning.assign(problem=""), settings.target)
+    return score_variants(summary, settings.select_by)
 
 
 def _choices(
@@ -50,9 +65,7 @@ def _choices(
 ) -> Iterator[Callable[[RunSettings], RunSettings]]:
     """What takes a cell to its run on the reporting seeds, for the selected choice and, at each fixed step
     size, for the damping that is best there."""
-    assert settings.select_by is not None
-    summary = summarise(tuning.assign(problem=""), settings.target)
-    scores = score_variants(summary, settings.select_by)
+    scores = _scores(settings, tuning)
     best = select(scores).iloc[0]
     # Where the selected one is a fixed one as well, it goes on as such.
     half = None if settings.stop_at is None else settings.stop_at / 2

@@ -1,0 +1,34 @@
+"""Which step sizes and dampings are tried where a choice is tuned: the same two passes for every method.
+
+As long as the score has one minimum in the step size, they end where trying all of them would. No torch.
+"""
+
+import math
+from collections.abc import Sequence
+
+# A grid of fewer step sizes than this is tried whole; of others, every STRIDE-th comes first.
+WHOLE, STRIDE = 6, 3
+
+
+def coarse(grid: Sequence[float], fixed: Sequence[float] = ()) -> list[float]:
+    """The step sizes of the first pass, which is with every damping: every third of ``grid``, from the
+    second on, and those that are ``fixed``; a short grid is tried whole."""
+    ordered = sorted(grid)
+    if len(ordered) < WHOLE:
+        return ordered
+    return sorted({*ordered[1::STRIDE], *fixed})
+
+
+def around(best: float, grid: Sequence[float], tried: Sequence[float]) -> list[float]:
+    """The step sizes of the second pass, which is with the damping that did best in the first: those of
+    ``grid`` on either side of ``best``, as far as the next that were ``tried`` or the grid's ends."""
+    below = max((lr for lr in tried if lr < best), default=-math.inf)
+    above = min((lr for lr in tried if lr > best), default=math.inf)
+    return sorted(lr for lr in grid if below < lr < above and lr != best)
+
+
+def most_tried(grid: Sequence[float], fixed: Sequence[float], dampings: int) -> int:
+    """How many choices both passes try at most, with so many dampings."""
+    first = coarse(grid, fixed)
+    second = max((len(around(best, grid, first)) for best in first), default=0)
+    return max(len(first), 1) * max(dampings, 1) + second
