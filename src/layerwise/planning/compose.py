@@ -144,6 +144,9 @@ def settings_of(config: DictConfig) -> RunSettings:
 
 def paths_of(config: DictConfig) -> tuple[Path, Path | None]:
     """The table to write and the instance file to read, if any, of a single run."""
+    for key in PATH_KEYS:
+        if key not in config:
+            raise ConfigError(f"{key} is missing")
     out = Path(str(config.out)).expanduser()
     if out.suffix not in (".parquet", ".csv"):
         raise ConfigError(f"out = {str(out)!r} is not allowed: allowed are .parquet and .csv files")

@@ -19,18 +19,20 @@ def expand(
 
     A scale that keeps some points keeps them of an entry's first list; its other lists then keep their
     first value. A key of ``replaced``, with one value or a list, takes the place of the entry's own,
-    and is kept whole. Each problem is there once. Raises ConfigError for a list whose key an entry lacks.
+    and is kept whole. Each problem is there once. Raises ConfigError for an empty list, and for one
+    whose key an entry lacks.
     """
     problems = []
     for entry in entries[: scale.entries]:
-        axes = {key: _as_axis(value) for key, value in entry.items()}
+        axes = {key: _as_axis(f"experiment.problems.{key}", value) for key, value in entry.items()}
         if scale.axis_points is not None:
             first = next((key for key, axis in axes.items() if len(axis) > 1), None)
             axes = {
                 key: scale.thinned(axis, scale.axis_points if key == first else 1)
                 for key, axis in axes.items()
             }
-        axes |= {key: _as_axis(value) for key, value in _fitting(replaced, entry).items()}
+        fitting = _fitting(replaced, entry)
+        axes |= {key: _as_axis(f"task.{key}", value) for key, value in fitting.items()}
         problems += [
             dict(zip(axes, point, strict=True)) for point in itertools.product(*axes.values())
         ]
@@ -50,5 +52,7 @@ def _fitting(replaced: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in replaced.items() if key in entry}
 
 
-def _as_axis(value: Any) -> list[Any]:
+def _as_axis(key: str, value: Any) -> list[Any]:
+    if value == []:
+        raise ConfigError(f"{key} = [] is not allowed: at least one value is needed")
     return value if isinstance(value, list) else [value]
