@@ -266,20 +266,14 @@ def test_the_figures_and_the_machine_are_written(written: Path) -> None:
     assert machine["gpu"] is None
 
 
-def test_job_seconds_are_summed_over_files(tmp_path: Path) -> None:
-    """Two runs of an experiment with three cells, and the figures' own benchmark file."""
-    quick = tmp_path / "results" / "quick"
-    for name, cells, seconds in (("sgd-0", [1.5, 2.0], 5.0), ("kfac-0", [4.0], 6.0)):
-        for kind in ("runs", "benchmarks"):
-            (quick / "some" / kind).mkdir(parents=True, exist_ok=True)
+def test_computing_is_summed_over_records(tmp_path: Path) -> None:
+    """Two runs of an experiment with three cells."""
+    runs = tmp_path / "results" / "quick" / "some" / "runs"
+    runs.mkdir(parents=True)
+    for name, cells in (("sgd-0", [1.5, 2.0]), ("kfac-0", [4.0])):
         record = {"cells": [{"wall_seconds": taken} for taken in cells]}
-        (quick / "some" / "runs" / f"{name}.parquet.json").write_text(json.dumps(record))
-        (quick / "some" / "benchmarks" / f"{name}.tsv").write_text(f"s\tmax_rss\n{seconds}\t1\n")
-    (quick / "benchmarks").mkdir()
-    (quick / "benchmarks" / "figure_some.tsv").write_text("s\tmax_rss\n0.5\t1\n")
-    assert pipeline.job_seconds(tmp_path) == {
-        "all jobs": 11.5, "computing in the simulate jobs": 7.5,
-    }  # fmt: skip
+        (runs / f"{name}.parquet.json").write_text(json.dumps(record))
+    assert pipeline.computing_seconds(tmp_path) == 7.5
 
 
 @pytest.mark.slow
@@ -287,6 +281,6 @@ def test_the_pipeline_is_timed_in_a_copy() -> None:
     """One experiment: jobs compute for a part of their time, and a second run has nothing to do."""
     table = pipeline.measure(1, ["experiments=[contraction]"])
     alone = table[table["cores"] == 1].set_index("quantity")["median"]
-    assert 0 < alone["computing in the simulate jobs"] < alone["all jobs"] < alone["pipeline"]
+    assert 0 < alone["computing in the simulate jobs"] < alone["pipeline"]
     assert 0 < alone["nothing to do"] < alone["pipeline"]
     assert set(table["cores"]) == {1, 2}

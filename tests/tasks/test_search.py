@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from helpers import small_settings
+from layerwise.planning.plan import plan_all
 from layerwise.settings import search
 from layerwise.settings.memory import runs
 from layerwise.settings.search import WHOLE, around, coarse, most_tried
@@ -15,10 +16,12 @@ def grid(size: int) -> list[float]:
     return [10 ** (place / 8) for place in range(size)]
 
 
-def found(scores: dict[float, float], fixed: list[float]) -> tuple[float, int]:
+def found(
+    scores: dict[float, float], fixed: list[float], dampings: list[float]
+) -> tuple[float, int]:
     """The best of both passes, and how many step sizes they tried."""
     lrs = list(scores)
-    first = coarse(lrs, fixed)
+    first = coarse(lrs, fixed, dampings)
     tried = [*first, *around(min(first, key=scores.__getitem__), lrs, first)]
     assert len(set(tried)) == len(tried) and set(tried) <= set(lrs)
     return min(tried, key=scores.__getitem__), len(tried)
@@ -27,11 +30,13 @@ def found(scores: dict[float, float], fixed: list[float]) -> tuple[float, int]:
 @pytest.mark.parametrize("size", range(1, 31))
 def test_with_one_minimum_both_passes_end_where_trying_all_would(size: int) -> None:
     lrs = grid(size)
-    for best, fixed in itertools.product(range(size), ([], [lrs[0]], [lrs[-1]], [lrs[size // 2]])):
+    some = [[], [lrs[0]], [lrs[-1]], [lrs[size // 2]]]
+    for best, fixed, dampings in itertools.product(range(size), some, ([], [0.1, 1.0])):
         scores = {lr: float(abs(place - best)) for place, lr in enumerate(lrs)}
-        where, tried = found(scores, fixed)
+        where, tried = found(scores, fixed, dampings)
         assert where == lrs[best]
-        assert tried <= most_tried(lrs, fixed, 1) <= size
+        assert tried <= size
+        assert most_tried(lrs, fixed, dampings) <= size * max(len(dampings), 1)
 
 
 def test_beyond_the_largest_stable_step_size_everything_diverges() -> None:
@@ -39,17 +44,25 @@ def test_beyond_the_largest_stable_step_size_everything_diverges() -> None:
     lrs = grid(24)
     for cliff in range(1, 25):
         scores = {lr: -lr if place < cliff else float("inf") for place, lr in enumerate(lrs)}
-        assert found(scores, [])[0] == lrs[cliff - 1]
+        assert found(scores, [], [])[0] == lrs[cliff - 1]
 
 
 def test_a_long_grid_is_tried_in_part_and_a_short_one_whole() -> None:
-    assert most_tried(grid(24), [], 0) == most_tried(grid(24), [], 1) == 8 + 4
-    assert most_tried(grid(24), [grid(24)[8]], 1) == 9 + 4
-    assert most_tried(grid(8), [], 3) == 3 * 3 + 4
+    assert most_tried(grid(24), []) == most_tried(grid(24), [], [0.1]) == 8 + 4
+    assert most_tried(grid(24), [grid(24)[8]]) == 9 + 4
+    assert most_tried(grid(8), [], [0.0, 0.1, 1.0]) == 4 * 3 + 2
     for size in range(1, WHOLE):
         assert coarse(grid(size)) == grid(size)
-        assert most_tried(grid(size), [], 4) == 4 * size
-    assert most_tried([], [], 3) == 3
+        assert most_tried(grid(size), [], [0.1, 1.0]) == 2 * size
+    assert most_tried([], [], [0.1, 1.0]) == 2
+
+
+def test_no_method_of_the_experiments_tries_more_than_24_choices() -> None:
+    for planned in plan_all(None, "paper").values():
+        for cell in planned.cells:
+            method = cell.settings.method
+            if cell.settings.tune_seeds is not None:
+                assert most_tried(method.lr, method.fixed_lr, method.damping) <= 24, method.name
 
 
 def test_an_unordered_grid_is_searched_in_its_order_of_size() -> None:
@@ -69,7 +82,7 @@ def test_a_run_tries_both_passes_and_no_more(monkeypatch: pytest.MonkeyPatch) ->
         "tune_seeds=[0,1]",
         "select_by=subspace_distance",
     )
-    most = most_tried(settings.method.lr, [], 2)
+    most = most_tried(settings.method.lr, [], settings.method.damping)
     short, counted = run_table(settings), runs(settings)
     monkeypatch.setattr(search, "WHOLE", 100)
     whole = run_table(settings)
@@ -77,7 +90,7 @@ def test_a_run_tries_both_passes_and_no_more(monkeypatch: pytest.MonkeyPatch) ->
     tuned = short[short["stage"] == "tuning"]
     assert len(tuned.groupby(["damping", "lr"])) <= most < 18
     dampings = tuned.groupby("lr")["damping"].nunique()
-    assert len(dampings[dampings == 2]) == 3  # of nine, the second, the fifth and the eighth
+    assert len(dampings[dampings == 2]) == 4  # of nine every second
     reported = [
         table[table["stage"] == "reporting"].reset_index(drop=True) for table in (short, whole)
     ]

@@ -21,6 +21,7 @@ LEFT_OUT = {*METRICS} - {*MEASURED}
 COLUMNS = [name for name in RUN_COLUMNS if name not in LEFT_OUT]
 COLUMNS.insert(COLUMNS.index("outside_norm") + 1, "contraction_theory")
 # What is written of all that was run.
+TOOK = r"took \d+\.\d s, \d+\.\d s of CPU with its start, \d+ MB of memory at most\n$"
 PAGES = {"runs_page": 1, "claims": 1, "page": 1}
 
 
@@ -59,7 +60,8 @@ def test_small_run_leaves_every_result(finished: Checkout) -> None:
         assert [cell["seeds"] for cell in record["cells"]] == [[0, 1], [0, 1]]
         assert all(cell["configuration"]["steps"] == 20 for cell in record["cells"])
         assert all(cell["wall_seconds"] > 0 for cell in record["cells"])
-    assert len(list(results.glob("benchmarks/*.tsv"))) == 4
+    logs = [path.read_text() for path in results.glob("logs/*.log")]
+    assert len(logs) == 4 and all(re.search(TOOK, log) for log in logs)
     plan = json.loads((results / "plan.json").read_text())
     assert {Path(job["table"]).name for job in plan["jobs"]} == {path.name for path in tables}
     figures = only(finished.folder, "figures/quick-*")

@@ -16,8 +16,6 @@ rule aggregate:
         ),
     log:
         f"{RESULTS}/{{experiment}}/logs/aggregate.log",
-    benchmark:
-        f"{RESULTS}/{{experiment}}/benchmarks/aggregate.tsv"
     conda:
         "../envs/layerwise.yaml"
     threads: 1
@@ -29,7 +27,7 @@ rule aggregate:
         digest=lambda wildcards: PIPELINE.plan_digest(wildcards.experiment),
         folder=lambda wildcards: f"{RESULTS}/{wildcards.experiment}",
     shell:
-        "python scripts/aggregate.py --plan {input.plan:q} --digest {params.digest}"
+        "python -I -S scripts/start.py scripts/aggregate.py --plan {input.plan:q} --digest {params.digest}"
         " --out {params.folder:q} --log {log:q}"
 
 
@@ -38,5 +36,3 @@ use rule aggregate as collect with:
         multiext(f"{RESULTS}/{{experiment}}/", *[f"{table}.parquet" for table in COLLECTED]),
     log:
         f"{RESULTS}/{{experiment}}/logs/collect.log",
-    benchmark:
-        f"{RESULTS}/{{experiment}}/benchmarks/collect.tsv"

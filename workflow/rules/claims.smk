@@ -14,8 +14,6 @@ rule claims:
         page=report(f"{DRAWN}/{CLAIMS}.html", caption="../report/claims.rst", category="Claims"),
     log:
         f"{RESULTS}/logs/{CLAIMS}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/{CLAIMS}.tsv"
     conda:
         "../envs/layerwise.yaml"
     threads: 1
@@ -26,7 +24,7 @@ rule claims:
         code=code_of("layerwise.claims"),
         note=PIPELINE.note,
     shell:
-        "python scripts/claims.py {input.tables:q} --csv {output.csv:q}"
+        "python -I -S scripts/start.py scripts/claims.py {input.tables:q} --csv {output.csv:q}"
         " --readable {output.readable:q} --report {output.page:q} --note {params.note:q} --log {log:q}"
 
 
@@ -40,8 +38,6 @@ rule runs_page:
         report(f"{DRAWN}/runs.html", caption="../report/runs.rst", category="What was run"),
     log:
         f"{RESULTS}/logs/runs_page.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/runs_page.tsv"
     conda:
         "../envs/layerwise.yaml"
     threads: 1
@@ -51,4 +47,4 @@ rule runs_page:
     params:
         code=code_of("layerwise.results.pages"),
     shell:
-        "python scripts/runs_page.py {input.plans:q} --out {output:q} --log {log:q}"
+        "python -I -S scripts/start.py scripts/runs_page.py {input.plans:q} --out {output:q} --log {log:q}"

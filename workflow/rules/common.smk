@@ -1,6 +1,7 @@
 # Plans every experiment before any job starts; a setting that cannot be used ends the run here.
 
 import os
+from secrets import token_hex
 
 from layerwise.command.trial import try_optimizers
 from layerwise.planning.pipeline import Pipeline
@@ -11,6 +12,11 @@ from layerwise.results.columns import COLLECTED, SELECTED
 from layerwise.results.files import FileError
 from layerwise.settings.selection import NOTHING
 from layerwise.settings.validation import ConfigError
+
+# The jobs of this Snakemake share a process that has their libraries already, by which scripts/start.py starts
+# them; one on a cluster's node starts as usual.
+WARM = f"{os.getpid()} layerwise-{token_hex(16)}" if workflow.is_main_process else ""
+os.environ.update(LAYERWISE_WARM=WARM)
 
 # Figures are files. What a user's shell names instead may not be there, and then nothing can be drawn.
 os.environ.update(MPLBACKEND="agg")

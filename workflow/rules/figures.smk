@@ -14,8 +14,6 @@ rule figure:
         csv=f"{DRAWN}/{{figure}}.csv",
     log:
         f"{RESULTS}/logs/figure_{{figure}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/figure_{{figure}}.tsv"
     conda:
         "../envs/layerwise.yaml"
     threads: 1
@@ -30,5 +28,5 @@ rule figure:
         labels=lambda wildcards: canonical(EXPERIMENTS[drawing_of(wildcards).experiment].labels),
         caption=lambda wildcards: EXPERIMENTS[drawing_of(wildcards).experiment].summary,
     shell:
-        "python scripts/plot.py {params.figure} --tables {input.tables:q}"
+        "python -I -S scripts/start.py scripts/plot.py {params.figure} --tables {input.tables:q}"
         " --labels {params.labels:q} --out {output.pdf:q} --log {log:q}"

@@ -10,8 +10,6 @@ rule instances:
         "results{label}/{experiment}/instances/{part}.npz",
     log:
         "results{label}/{experiment}/logs/instances-{part}.log",
-    benchmark:
-        "results{label}/{experiment}/benchmarks/instances-{part}.tsv"
     conda:
         "../envs/layerwise.yaml"
     threads: 1
@@ -22,5 +20,5 @@ rule instances:
         code=lambda wildcards: part_of(wildcards).code,
         digest=lambda wildcards: part_of(wildcards).digest,
     shell:
-        "python scripts/draw_instances.py --problems {input.problems:q} --digest {params.digest}"
+        "python -I -S scripts/start.py scripts/draw_instances.py --problems {input.problems:q} --digest {params.digest}"
         " --out {output:q} --log {log:q}"

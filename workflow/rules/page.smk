@@ -34,8 +34,6 @@ rule page:
         PAGE,
     log:
         f"{RESULTS}/logs/page.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/page.tsv"
     conda:
         "../envs/layerwise.yaml"
     threads: 1
@@ -46,4 +44,4 @@ rule page:
         about=digest_of(ABOUT),
         code=code_of("layerwise.page.document"),
     shell:
-        "python scripts/page.py {input.about:q} --out {output:q} --log {log:q}"
+        "python -I -S scripts/start.py scripts/page.py {input.about:q} --out {output:q} --log {log:q}"

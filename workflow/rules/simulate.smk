@@ -12,8 +12,6 @@ rule simulate:
         record="results{label}/{experiment}/runs/{job}.parquet.json",
     log:
         "results{label}/{experiment}/logs/{job}.log",
-    benchmark:
-        "results{label}/{experiment}/benchmarks/{job}.tsv"
     conda:
         "../envs/layerwise.yaml"
     threads: 1
@@ -24,5 +22,5 @@ rule simulate:
         code=lambda wildcards: job_of(wildcards).job.code,
         digest=lambda wildcards: job_of(wildcards).job.digest,
     shell:
-        "python scripts/simulate.py --job {input.job:q} --digest {params.digest}"
+        "python -I -S scripts/start.py scripts/simulate.py --job {input.job:q} --digest {params.digest}"
         " --instances {input.instances:q} --out {output.table:q} --log {log:q}"

@@ -9,7 +9,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,11 +22,8 @@ CORES = (1, 2)
 
 
 def measure(rounds: int, options: Sequence[str] = ()) -> pd.DataFrame:
-    """Wall time of all jobs and of a run that finds nothing to do, for each number of cores; the
-    jobs' own time, computing alone, and starting alone.
-
-    ``options`` go to Snakemake. The three parts come from the runs on one core.
-    """
+    """Wall time of all jobs and of a run that finds nothing to do, for each number of cores, and what of it
+    is the runs themselves. ``options`` go to Snakemake."""
     collected: dict[tuple[str, int], list[float]] = {}
     for _ in range(rounds):
         for cores in CORES:
@@ -48,9 +44,7 @@ def _one_run(cores: int, options: Sequence[str]) -> dict[str, float]:
         return {
             "pipeline": _seconds(command, checkout),
             "nothing to do": _seconds(command, checkout),
-            "start of the simulate jobs": _seconds(["scripts/simulate.py", "--help"], checkout)
-            * len(_records(checkout)),
-            **job_seconds(checkout),
+            "computing in the simulate jobs": computing_seconds(checkout),
         }
 
 
@@ -67,23 +61,11 @@ def copy_checkout(folder: Path) -> Path:
     return folder
 
 
-def job_seconds(checkout: Path) -> dict[str, float]:
-    """Seconds summed over the jobs of the quick scale in ``checkout``: by Snakemake's benchmark files,
-    start and all, and by the run records, computing alone."""
-    benchmarks = (checkout / "results" / "quick").rglob("benchmarks/*.tsv")
-    jobs = [float(pd.read_csv(path, sep="\t")["s"].sum()) for path in benchmarks]
-    cells: list[dict[str, Any]] = [
-        cell for record in _records(checkout) for cell in record["cells"]
-    ]
-    return {
-        "all jobs": sum(jobs),
-        "computing in the simulate jobs": sum(cell["wall_seconds"] for cell in cells),
-    }
-
-
-def _records(checkout: Path) -> list[dict[str, Any]]:
+def computing_seconds(checkout: Path) -> float:
+    """Wall seconds of the runs of the quick scale in ``checkout``, added up from their records."""
     paths = (checkout / "results" / "quick").rglob("runs/*.parquet.json")
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    return sum(cell["wall_seconds"] for record in records for cell in record["cells"])
 
 
 def _seconds(arguments: Sequence[str], checkout: Path) -> float:

@@ -105,7 +105,7 @@ def runs(configuration: Mapping[str, Any]) -> int:
         variants = max(1, len(method["lr"])) * max(1, len(method["damping"]))
         return len(configuration["seeds"]) * variants
     fixed = method.get("fixed_lr", [])
-    tried = most_tried(method["lr"], fixed, len(method["damping"]))
+    tried = most_tried(method["lr"], fixed, method["damping"])
     return len(tune_seeds) * tried + len(configuration["seeds"]) * (1 + len(fixed))
 
 

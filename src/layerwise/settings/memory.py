@@ -29,7 +29,7 @@ def runs(settings: "RunSettings") -> int:
     method = settings.method
     if settings.tune_seeds is None:
         return len(settings.seeds) * variants(settings)
-    tried = most_tried(method.lr, method.fixed_lr, len(method.damping))
+    tried = most_tried(method.lr, method.fixed_lr, method.damping)
     return len(settings.tune_seeds) * tried + len(settings.seeds) * (1 + len(method.fixed_lr))
 
 

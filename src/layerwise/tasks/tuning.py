@@ -22,7 +22,7 @@ def in_stages(cells: Sequence[RunSettings]) -> Stages:
     if settings.tune_seeds is None:
         return [_staged(table, REPORTING) for table in (yield list(cells))]
     grid = settings.method.lr
-    first = coarse(grid, settings.method.fixed_lr)
+    first = coarse(grid, settings.method.fixed_lr, settings.method.damping)
     tuning = yield [_tuning(cell, first, cell.method.damping) for cell in cells]
     best = select(_scores(settings, tuning[0])).iloc[0]
     if refined := around(float(best["lr"]), grid, first):
