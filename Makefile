@@ -54,7 +54,7 @@ quick: .venv/runtime.stamp
 gallery: reproduce
 	mkdir -p figures/gallery
 	$(BIN)/python scripts/gallery.py $(addprefix figures/,$(addsuffix .png,$(GALLERY))) \
-	  --folder figures/gallery --claims results/claims.csv --about results/about.json \
+	  --folder figures/gallery --claims results/claims.csv --exponents figures/exponents.csv --about results/about.json \
 	  --page figures/page.html --readme README.md
 	cp figures/claims.md figures/gallery/
 

@@ -1,4 +1,4 @@
-"""Put what the README shows in its place: small pictures with their captions, and the claims' summary."""
+"""Put what the README shows in its place: the exponents, the claims' summary, and small pictures."""
 
 import argparse
 import json
@@ -7,10 +7,12 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pandas as pd
 from PIL import Image
 
 from layerwise.claims import summary
+from layerwise.figures import style
 from layerwise.results.files import atomic_path
 
 COLOURS = 256  # of a picture's palette: a third of the size, and the methods keep their colours
@@ -23,6 +25,7 @@ def main() -> None:
     parser.add_argument("pictures", nargs="+", type=Path)
     parser.add_argument("--folder", required=True, type=Path)
     parser.add_argument("--claims", required=True, type=Path, help="claims.csv")
+    parser.add_argument("--exponents", required=True, type=Path, help="what that figure drew")
     parser.add_argument("--about", required=True, type=Path, help="about.json")
     parser.add_argument("--page", required=True, type=Path, help="page.html")
     parser.add_argument("--readme", required=True, type=Path)
@@ -32,7 +35,10 @@ def main() -> None:
     photograph(arguments.page, arguments.folder)
     readme = arguments.readme.read_text(encoding="utf-8")
     readme = filled(readme, "claims", summary(pd.read_csv(arguments.claims)))
-    captions = described(json.loads(arguments.about.read_text(encoding="utf-8")))
+    about = json.loads(arguments.about.read_text(encoding="utf-8"))
+    exponents = pd.read_csv(arguments.exponents)
+    readme = filled(readme, "exponents", table_of(exponents, about["labels"]))
+    captions = described(about)
     shown = []
     for picture in arguments.pictures:
         question, caption = captions[picture.stem]
@@ -63,6 +69,22 @@ def photograph(page: Path, folder: Path) -> None:
         ]  # fmt: skip
         subprocess.run(command, check=True, capture_output=True)
         put(taken, folder)
+
+
+def table_of(exponents: pd.DataFrame, labels: dict[str, str]) -> str:
+    """The methods' exponents with their intervals, in Markdown."""
+    rows = {
+        (row["along"], row["method"]): "{exponent:.2f} [{low:.2f}, {high:.2f}]".format(**row)
+        if np.isfinite(row["exponent"])
+        else "not reached"
+        for row in exponents.to_dict("records")
+    }
+    lines = ["| | exponent in κ_x | exponent in κ_F |", "|---|---|---|"]
+    for method in style.ordered(exponents["method"].unique()):
+        lines.append(
+            f"| {labels[method]} | {rows['kappa_x', method]} | {rows['kappa_f', method]} |"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def described(about: dict) -> dict[str, tuple[str, str]]:

@@ -66,11 +66,19 @@ def test_contraction_stands_beside_its_theory(tables: Path, tmp_path: Path) -> N
 
 
 def test_panels_of_many_methods_are_parted() -> None:
-    """At most six a panel: those with normalised inputs or features have their own."""
+    """At most six a panel: those with normalised inputs or features, and variants of KFAC, apart."""
     few = ["kfac", "sgd", "bn_input_sgd"]
     assert style.in_panels(few) == [style.ordered(few)]
-    plain, normalised = style.in_panels([*style.NORMALISED, "sgd", "adam", "mine"])
-    assert set(plain) == {"sgd", "adam", "mine"} and set(normalised) == {*style.NORMALISED}
+    others = ["kfac_input", "bn_hidden_sgd", "bn_hidden_adam", "bn_input_sgd", "whitened_sgd"]
+    plain, normalised = style.in_panels([*others, "sgd", "adam", "mine"])
+    assert set(plain) == {"sgd", "adam", "mine"} and normalised == style.ordered(others)
+    many = [*others, "kfac_first", "bn_input_adam"]
+    assert [set(part) for part in style.in_panels([*many, "kfac", "mine"])] == [
+        {"kfac", "mine"},
+        {*others, "bn_input_adam"} - {"kfac_input"},
+        {"kfac_input", "kfac_first"},
+    ]
+    assert [len(part) for part in style.in_panels(f"mine_{n}" for n in range(14))] == [6, 6, 2]
 
 
 def test_every_method_of_the_configuration_has_its_own_look() -> None:

@@ -83,7 +83,12 @@ def summary(judged: pd.DataFrame) -> str:
         interval = f"[{row['low']:.2g}, {row['high']:.2g}]"
         measured = f"{row['quantity']}: {row['value']:.2g} {interval}"
         lines.append(f"- {row['part']}: {row['statement']} ({row['claim']}; {measured})")
-    return "\n".join([*lines, "", _counted(judged, "R", "statements of ours")]) + "\n"
+    ours = judged[judged["claim"].str.startswith("R")].drop_duplicates("claim")
+    lines += ["", _counted(judged, "R", "statements of ours"), ""]
+    for verdict, own in ours.groupby("verdict", sort=False):
+        said = "; ".join(f"{row['statement']} ({row['claim']})" for row in own.to_dict("records"))
+        lines.append(f"- {verdict}: {said}.")
+    return "\n".join(lines) + "\n"
 
 
 def _counted(judged: pd.DataFrame, letter: str, words: str) -> str:

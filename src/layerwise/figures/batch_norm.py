@@ -24,27 +24,32 @@ COLUMNS = {
 
 
 def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
-    """A row for each condition number, a column for each loss, a line for each method."""
+    """A column for each loss; for each condition number a row with SGD and its variants, and one with
+    Adam's, the other methods in both."""
     traces = tables["traces"]
     traces = traces.assign(other_transfer=traces["transfer_kappa_x"].notna())
     metrics = ["train_loss", "excess_loss", "transfer_loss"]
     drawn = panels.trace_bands(traces, metrics, ["other_transfer"])
-    kappas = drawn["kappa_x"].unique()
+    methods = list(drawn["method"].unique())
+    groups = [[name for name in methods if other not in name] for other in ("adam", "sgd")]
+    rows = [(kappa, group) for kappa in drawn["kappa_x"].unique() for group in groups if group]
     figure, grid = plt.subplots(
-        len(kappas), len(COLUMNS), figsize=(style.WIDTH, 1.9 * len(kappas) + 0.7), sharex=True,
-        squeeze=False,
+        len(rows), len(COLUMNS), figsize=(style.WIDTH, 1.6 * len(rows) + 0.9), sharex=True,
+        sharey="col", squeeze=False,
     )  # fmt: skip
-    for row, kappa in zip(grid, kappas, strict=True):
-        for axes, (name, (metric, other)) in zip(row, COLUMNS.items(), strict=True):
-            here = (drawn["kappa_x"] == kappa) & (drawn["metric"] == metric)
-            panels.over_iterations(axes, drawn[here & (drawn["other_transfer"] == other)], labels)
-            axes.set_title(name)
+    for row, (kappa, group) in zip(grid, rows, strict=True):
+        own = drawn[(drawn["kappa_x"] == kappa) & drawn["method"].isin(group)]
+        for axes, (metric, other) in zip(row, COLUMNS.values(), strict=True):
+            here = (own["metric"] == metric) & (own["other_transfer"] == other)
+            panels.over_iterations(axes, own[here], labels)
             if metric == "excess_loss":
                 _floor(axes, traces[(traces["method"] == "kfac") & (traces["kappa_x"] == kappa)])
         row[0].set_ylabel(rf"$\kappa_x={kappa:g}$")
+    for axes, name in zip(grid[0], COLUMNS, strict=True):
+        axes.set_title(name)
     for axes in grid[-1]:
         axes.set_xlabel("iteration")
-    style.legend_below(figure, grid[0, 0], columns=4)
+    style.legend_below(figure, *grid[:, 0], columns=4)
     return figure, drawn
 
 

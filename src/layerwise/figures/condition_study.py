@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -53,7 +52,7 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
         row[0].set_ylabel("iterations $T$ to the target")
     for axes, along in zip(grid[-1], SYMBOLS, strict=True):
         axes.set_xlabel(f"${SYMBOLS[along]}$")
-    _legend(figure, grid)
+    style.legend_below(figure, *grid[:, 0], columns=4)
     return figure, drawn
 
 
@@ -74,12 +73,3 @@ def _panel(axes: Axes, table: pd.DataFrame, along: str, labels: dict[str, str]) 
         line = theory.sort_values(along)
         axes.plot(line[along], line["median"], color=style.BLACK, lw=0.9, zorder=1,
                   label=r"population gradient descent ($n\to\infty$, $\sigma=0$)")  # fmt: skip
-
-
-def _legend(figure: Figure, grid: np.ndarray) -> None:
-    """One legend of all rows."""
-    entries: dict[str, Artist] = {}
-    for axes in grid[:, 0]:
-        handles, names = axes.get_legend_handles_labels()
-        entries |= dict(zip(names, handles, strict=True))
-    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=4)

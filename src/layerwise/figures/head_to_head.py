@@ -35,10 +35,10 @@ def draw(
             panels.over_iterations(axes, panel, labels)
             first = panel.iloc[0]
             axes.set_ylabel(name)
-            axes.set_title(
-                rf"{first['regime']}: $\kappa_x={first['kappa_x']:g}$, "
-                rf"$\kappa_F={first['kappa_f']:g}$"
-            )
+        row[0].set_title(
+            rf"{first['regime']}: $\kappa_x={first['kappa_x']:g}$, $\kappa_F={first['kappa_f']:g}$",
+            loc="left",
+        )
     for axes in grid[-1]:
         axes.set_xlabel("iteration")
     style.legend_below(figure, grid[0, 0], columns=4)

@@ -31,29 +31,33 @@ BY = ["problem", "kappa_x", "directions", "basis", "method", "damping", "lr"]
 
 
 def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
-    """A row for each law of the teacher's directions and each basis, a column for each metric, after the
-    last step."""
+    """A column for each metric, after the last step; a row for each law of the teacher's directions and
+    each basis, and for further groups of methods, of the first law."""
     runs = chosen_runs(tables["summary"], tables["selection"])
     drawn = pd.concat(
         [bands(runs, BY, metric).assign(metric=metric) for metric in METRICS], ignore_index=True
     )
     kinds = set(zip(drawn["directions"], drawn["basis"], strict=True))
-    rows = [kind for kind in ROWS if kind in kinds]
+    laws = [kind for kind in ROWS if kind in kinds]
+    groups = style.in_panels(drawn["method"].unique())
+    rows = [(law, groups[0]) for law in laws] + [(laws[0], methods) for methods in groups[1:]]
     figure, grid = plt.subplots(
         len(rows), len(METRICS), figsize=(style.WIDTH, 2.1 * len(rows) + 1.1), squeeze=False,
         sharex=True, sharey="col",
     )  # fmt: skip
-    for row, (law, basis) in zip(grid, rows, strict=True):
-        for axes, (metric, name) in zip(row, METRICS.items(), strict=True):
-            here = _row(drawn[drawn["metric"] == metric], law, basis)
+    for row, ((law, basis), methods) in zip(grid, rows, strict=True):
+        own = drawn[drawn["method"].isin(methods)]
+        for axes, metric in zip(row, METRICS, strict=True):
+            here = _row(own[own["metric"] == metric], law, basis)
             axes.set_yscale("log")
             panels.lines_with_bands(axes, here, "kappa_x", labels)
             panels.label_values(axes, drawn["kappa_x"])
-            axes.set_title(name)
         row[0].set_ylabel(ROWS[law, basis])
+    for axes, name in zip(grid[0], METRICS.values(), strict=True):
+        axes.set_title(name)
     for axes in grid[-1]:
         axes.set_xlabel(r"$\kappa_x$")
-    style.legend_below(figure, grid[0, 0], columns=4)
+    style.legend_below(figure, *grid[:, 0], columns=4)
     return figure, drawn
 
 

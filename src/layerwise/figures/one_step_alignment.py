@@ -43,7 +43,7 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
         for axes, along in zip(panels, axes_of, strict=False):
             _against(axes, own[own["along"] == along], along, labels)
         _against_damping(panels[-1], own, labels)
-        panels[0].set_ylabel(f"alignment\n{link}, {kind}")
+        panels[0].set_ylabel(f"alignment\n{style.of_link(link)}, {kind.replace('_', '-')}")
     for axes, along in zip(grid[-1], [*axes_of, "damping"], strict=True):
         axes.set_xlabel(LABELS[along])
     grid[0, 0].set_ylim(0, 1.03)

@@ -38,25 +38,31 @@ def _best(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
-    """A column for each basis; alignment above, test error below."""
+    """A column for each basis; alignment above, test error below, again where there are many methods."""
     drawn = _best(tables["runs"])
+    groups = style.in_panels(drawn["method"].unique())
+    rows = [(methods, metric) for methods in groups for metric in METRICS]
     bases = tables["runs"]["basis"].unique()
     figure, grid = plt.subplots(
-        len(METRICS), len(bases), figsize=(style.WIDTH, 4.6), sharex=True, sharey="row",
-        squeeze=False,
+        len(rows), len(bases), figsize=(style.WIDTH, 1.8 * len(rows) + 1.0), sharex=True,
+        sharey="row", squeeze=False,
     )  # fmt: skip
-    for row, (metric, name) in zip(grid, METRICS.items(), strict=True):
+    for row, (methods, metric) in zip(grid, rows, strict=True):
         for axes, basis in zip(row, bases, strict=True):
-            _panel(axes, drawn[drawn["basis"] == basis], metric, labels)
+            here = drawn[drawn["basis"] == basis]
+            shown = here[here["method"].isin(methods)]
+            _panel(axes, shown, metric, labels)
             if metric == "alignment_readout":
-                own = tables["runs"][tables["runs"]["basis"] == basis]
-                _theory(axes, own, drawn[drawn["basis"] == basis])
-            axes.set(title=rf"$\Sigma_x$ {'along the axes' if basis == 'axis' else 'rotated'}")
-        row[0].set_ylabel(name)
-    grid[0, 0].set_ylim(0, 1.03)
+                _theory(axes, tables["runs"][tables["runs"]["basis"] == basis], shown)
+                axes.set_ylim(0, 1.03)
+            else:
+                _baselines(axes, here[here["method"] == "sgd"])
+        row[0].set_ylabel(METRICS[metric])
+    for axes, basis in zip(grid[0], bases, strict=True):
+        axes.set_title(rf"$\Sigma_x$ {'along the axes' if basis == 'axis' else 'rotated'}")
     for axes in grid[-1]:
         axes.set_xlabel(r"$\kappa_x$")
-    style.legend_below(figure, grid[1, 0], columns=4)
+    style.legend_below(figure, *grid[1::2, 0], columns=4)
     return figure, drawn
 
 
@@ -91,7 +97,9 @@ def _panel(axes: Axes, table: pd.DataFrame, metric: str, labels: dict[str, str])
             **style.of_method(method, labels),
         )  # fmt: skip
     axes.set_xscale("log")
-    if metric == "test_error":
-        plain = table[table["method"] == "sgd"]
-        for (column, name), dashes in zip(BASELINES.items(), ("--", ":"), strict=True):
-            axes.plot(plain["kappa_x"], plain[column], color=style.GREY, ls=dashes, label=name)
+
+
+def _baselines(axes: Axes, table: pd.DataFrame) -> None:
+    """What needs no method, from the rows of one."""
+    for (column, name), dashes in zip(BASELINES.items(), ("--", ":"), strict=True):
+        axes.plot(table["kappa_x"], table[column], color=style.GREY, ls=dashes, label=name)

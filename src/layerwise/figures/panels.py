@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
 
 from layerwise.figures import style
 from layerwise.results.selection import bands
@@ -45,7 +46,7 @@ def label_values(axes: Axes, values: pd.Series) -> None:
     """Ticks at a column's own values, where a log axis spans too little for decades."""
     ticks = sorted(values.unique())
     axes.set_xticks(ticks, [f"{value:g}" for value in ticks])
-    axes.minorticks_off()
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def over_iterations(axes: Axes, panel: pd.DataFrame, labels: dict[str, str]) -> None:

@@ -46,7 +46,7 @@ def draw(
             _baselines(axes, own[own["kind"] != "method"])
             panels.label_values(axes, own["kappa_x"])
             axes.set_ylabel(name)
-            axes.set_title(f"link {str(link).replace('_', ' ')}")
+        row[0].set_title(f"link: {style.of_link(link)}")
     for axes in grid[-1]:
         axes.set_xlabel(r"$\kappa_x$")
     style.legend_below(figure, grid[0, 0], columns=4)

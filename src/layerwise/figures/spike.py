@@ -34,7 +34,7 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
     for row, link in zip(grid, links, strict=True):
         for axes, method in zip(row, methods, strict=True):
             _panel(axes, drawn[(drawn["link"] == link) & (drawn["method"] == method)])
-            axes.set_title(f"{labels[method]}, {link} link")
+            axes.set_title(f"{labels[method]}, {style.of_link(link)} link")
         row[0].set_ylabel("singular value")
     for axes in grid[-1]:
         axes.set_xlabel("index")

@@ -24,5 +24,5 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
     axes.set_xticks(sorted(drawn["value"].unique()), minor=False)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_locator(plt.NullLocator())
-    style.legend_below(figure, axes, 2)
+    style.legend_below(figure, axes, columns=2)
     return figure, drawn

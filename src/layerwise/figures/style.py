@@ -7,6 +7,7 @@ optimisers; a variant keeps its method's colour and changes line and marker.
 from collections.abc import Iterable
 from typing import Any
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -67,11 +68,9 @@ METHODS: dict[str, dict[str, Any]] = {
     "whitened_sgd": {"color": GREY, "marker": "*", "linestyle": "-."},
     "whitened_adam": {"color": GREY, "marker": "s", "linestyle": ":"},
 }
-# Those with normalised or whitened inputs or features, and a variant of KFAC: where there are many methods
-# they have panels of their own.
-NORMALISED = (
-    "kfac_input", "bn_hidden_sgd", "bn_hidden_adam", "bn_input_sgd", "bn_input_adam", "whitened_sgd",
-)  # fmt: skip
+# The names of methods with normalised or whitened inputs or features, and of variants of KFAC, start so:
+# where there are many methods they have panels of their own.
+NORMALISED, VARIANTS = ("bn_", "whitened_"), ("kfac_",)
 MOST = 6  # methods of a panel
 # A method that is not listed gets one of these, by its position among the unlisted.
 SPARE = [
@@ -88,14 +87,20 @@ def ordered(names: Iterable[str]) -> list[str]:
 
 def in_panels(names: Iterable[str]) -> list[list[str]]:
     """Methods that share panels, in order: all of them, or where there are more than MOST those that are
-    NORMALISED apart."""
+    NORMALISED and VARIANTS apart, together if they are few, and then as many at a time as may be."""
     methods = ordered(set(names))
     if len(methods) <= MOST:
         return [methods]
-    parts = [
-        [method for method in methods if (method in NORMALISED) is apart] for apart in (False, True)
+    normalised = [name for name in methods if name.startswith(NORMALISED)]
+    variants = [name for name in methods if name.startswith(VARIANTS)]
+    plain = [name for name in methods if name not in {*normalised, *variants}]
+    if len(normalised) + len(variants) <= MOST:
+        normalised, variants = ordered([*normalised, *variants]), []
+    return [
+        part[at : at + MOST]
+        for part in (plain, normalised, variants)
+        for at in range(0, len(part), MOST)
     ]
-    return [part for part in parts if part]
 
 
 def of_method(name: str, labels: dict[str, str]) -> dict[str, Any]:
@@ -105,7 +110,18 @@ def of_method(name: str, labels: dict[str, str]) -> dict[str, Any]:
     return look | {"label": labels[name]}
 
 
-def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
-    """One legend for all panels, under them."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+def legend_below(figure: Figure, *axes: Axes, columns: int) -> None:
+    """One legend for all panels, under them, of what is drawn in these."""
+    named: dict[str, Artist] = {}
+    for one in axes:
+        handles, labels = one.get_legend_handles_labels()
+        named |= dict(zip(labels, handles, strict=True))
+    figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=columns)
+
+
+LINKS = {"relu_centred": "centred relu", "he1_plus_he3": r"$\mathrm{He}_1+\mathrm{He}_3$"}
+
+
+def of_link(name: str) -> str:
+    """A link's name for readers."""
+    return LINKS.get(name, name.replace("_", " "))
