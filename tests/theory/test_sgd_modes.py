@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from linear_tasks import batch_moments, linear_task
 
-from layerwise.theory.contraction import per_step, sgd_mean_norm, sgd_norm, sgd_slowest
+from layerwise.theory.contraction import sgd_mean_norm, sgd_norm, sgd_slowest
 from layerwise.theory.linear_task import LinearTask, outside
 
 
@@ -20,6 +20,11 @@ def norms(task: LinearTask, lr: float, steps: int, n: int | None = None) -> np.n
         )
         features = features - lr * task.head.T @ (task.head @ features - true) @ moment
     return np.array(found)
+
+
+def per_step(values: np.ndarray, at: np.ndarray) -> float:
+    """The factor a step between the first and the last of the steps ``at``."""
+    return (values[-1] / values[0]) ** (1 / (at[-1] - at[0]))
 
 
 @pytest.mark.parametrize(("kappa_x", "kappa_f"), [(1, 1), (100, 1), (10, 10)])

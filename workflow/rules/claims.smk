@@ -25,7 +25,7 @@ rule claims:
         note=PIPELINE.note,
     shell:
         "python -I -S scripts/start.py scripts/claims.py {input.tables:q} --csv {output.csv:q}"
-        " --readable {output.readable:q} --report {output.page:q} --note {params.note:q} --log {log:q}"
+        " --readable {output.readable:q} --report {output.page:q} --note={params.note:q} --log {log:q}"
 
 
 rule runs_page:

@@ -21,7 +21,7 @@ READS = {
     "selection": [],
 }
 METRICS = {
-    "mean_subspace_distance": "distance, averaged over the iterations",
+    "mean_subspace_distance": "distance over the iterations",
     "subspace_distance": "distance at the end",
     "transfer_loss": "transfer loss at the end",
 }
@@ -43,7 +43,8 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
             mean, error = own.reindex([method])[["mean", "error"]].to_numpy()[0]
             axes.errorbar(mean, place, xerr=1.96 * error,
                           color=look["color"], marker=look["marker"])  # fmt: skip
-        axes.set_xlabel(f"log ratio of {name}", fontsize=7)
+        axes.set_title(name)
+    figure.supxlabel("log ratio, Rademacher over Gaussian inputs", fontsize=8)
     grid[0].set_yticks(range(len(methods)), [labels[method] for method in methods])
     return figure, drawn
 

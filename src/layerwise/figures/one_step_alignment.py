@@ -21,6 +21,7 @@ READS = {
 # KFAC's damping values in the panels against kappa_x and gamma, with the shade of each.
 SHADES = {1.0: style.BLUE, 100.0: style.SKY}
 POINTS = 60
+SYMBOLS = {"kappa_x": r"\kappa_x", "aspect_ratio": r"\gamma"}
 LABELS = {
     "kappa_x": r"$\kappa_x$",
     "aspect_ratio": r"$\gamma = d/n$",
@@ -46,6 +47,12 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
         panels[0].set_ylabel(f"alignment\n{style.of_link(link)}, {kind.replace('_', '-')}")
     for axes, along in zip(grid[-1], [*axes_of, "damping"], strict=True):
         axes.set_xlabel(LABELS[along])
+    for axes, along in zip(grid[0], axes_of, strict=False):
+        fixed = "aspect_ratio" if along == "kappa_x" else "kappa_x"
+        value = drawn.loc[drawn["along"] == along, fixed].iloc[0]
+        axes.set_title(rf"${SYMBOLS[fixed]}={value:g}$")
+    for axes in grid[1:, -1]:
+        axes.set_title("")  # as above it
     grid[0, 0].set_ylim(0, 1.03)
     style.legend_below(figure, grid[0, 0], columns=3)
     return figure, every

@@ -8,6 +8,7 @@ from matplotlib.ticker import NullLocator
 from layerwise.figures import style
 from layerwise.results.selection import bands
 
+FEW = 8  # points of a line that each have a marker
 TRACE = ["problem", "kappa_x", "kappa_f", "method", "lr", "damping", "step"]
 
 
@@ -29,8 +30,9 @@ def lines_with_bands(axes: Axes, table: pd.DataFrame, along: str, labels: dict[s
     for method in style.ordered(table["method"].unique()):
         line = finite(table[table["method"] == method]).sort_values(along)
         look = style.of_method(method, labels)
-        # Matplotlib cannot spread markers over a line without points.
-        axes.plot(line[along], line["median"], markevery=0.12 if len(line) else None, **look)
+        # A long line has markers at equal distances, a short one at each point.
+        spread = 0.12 if len(line) > FEW else None
+        axes.plot(line[along], line["median"], markevery=spread, **look)
         axes.fill_between(
             line[along], line["low"], line["high"], color=look["color"], alpha=0.12, lw=0
         )

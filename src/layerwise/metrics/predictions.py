@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerwise.data.instances import Instances
+from layerwise.results.summary import late_contractions
 from layerwise.settings.run import RunSettings
 from layerwise.theory import contraction
 from layerwise.theory.kfac_noise import as_distance, distance_after, tangent_draws
@@ -71,9 +72,9 @@ def _gain(lr: float, settings: RunSettings) -> float:
 
 
 def contraction_theory(settings: RunSettings, drawn: Instances, steps: Array) -> Array:
-    """The late contraction a step of |G (I - G*^T G*)|, (S, V), between the recorded steps at half of
-    ``steps`` and at their end: 1 - eta for KFAC; for SGD that of the population's recursion of both
-    layers, and with the head as it was drawn that of the sum over modes."""
+    """The late contraction a step of |G (I - G*^T G*)|, (S, V), taken as that of a run is: 1 - eta for
+    KFAC; for SGD that of the population's recursion of both layers, and with the head as it was drawn that
+    of the sum over modes."""
     method = settings.method
     values = np.full((len(settings.seeds), len(method.lr)), np.nan)
     if method.network != "plain" or settings.schedule != "constant":
@@ -82,14 +83,13 @@ def contraction_theory(settings: RunSettings, drawn: Instances, steps: Array) ->
         values[:] = contraction.kfac(method.lr)
     if method.rule != "sgd.SGD":
         return values
-    window = np.array([steps[np.searchsorted(steps, steps[-1] // 2, side="right") - 1], steps[-1]])
     for s in range(len(values)):
         task = _instance(drawn, s)
         if method.options.get("freeze_others"):
-            norms = np.array([contraction.sgd_norm(window, lr, task) for lr in method.lr])
+            norms = np.array([contraction.sgd_norm(steps, lr, task) for lr in method.lr])
         else:
-            norms = outside_norms(task, method.lr, window)
-        values[s] = contraction.per_step(norms, window)
+            norms = outside_norms(task, method.lr, steps)
+        values[s] = late_contractions(np.broadcast_to(steps, norms.shape), norms)
     return values
 
 

@@ -22,7 +22,7 @@ def summarise(runs: pd.DataFrame, target: float | None) -> pd.DataFrame:
     - ``iterations`` and ``iterations_half``: T(target) and T(target / 2) of the subspace distance, see
       :func:`layerwise.results.first_passage.first_passages`, and ``target``; not without one,
     - ``mean_subspace_distance`` and ``mean_train_loss``: averages over the steps,
-    - ``contraction``: of ``outside_norm``, see :func:`_contractions`.
+    - ``contraction``: of ``outside_norm``, see :func:`late_contractions`.
     """
     number = runs.groupby(list(RUN_KEYS), sort=False).ngroup().to_numpy()
     by_step = np.lexsort((runs["step"].to_numpy(), number))
@@ -58,7 +58,7 @@ def _alike(
 def _added(name: str, steps: Array, values: Array, target: float | None) -> Array:
     """A column for runs of steps and values (n, m): (n,)."""
     if name == "contraction":
-        return _contractions(steps, values)
+        return late_contractions(steps, values)
     if name.startswith("mean_"):
         # By the trapezoidal rule, since recorded steps need not be equally spaced.
         span = np.maximum(steps[:, -1] - steps[:, 0], 1)
@@ -68,9 +68,10 @@ def _added(name: str, steps: Array, values: Array, target: float | None) -> Arra
     return first_passages(steps, values, target / 2 if name == "iterations_half" else target)
 
 
-def _contractions(steps: Array, norms: Array) -> Array:
-    """Late contraction a step of |G (I - G*^T G*)|: the geometric mean over the second half of the
-    steps before it falls below CONTRACTION_FLOOR of its start; NaN where it falls at once."""
+def late_contractions(steps: Array, norms: Array) -> Array:
+    """Late contraction a step of |G (I - G*^T G*)|, of steps and norms (n, m): the geometric mean over the
+    second half of the steps before it falls below CONTRACTION_FLOOR of its start; NaN where it falls at
+    once. What is measured and what is predicted are both taken there."""
     valid = norms > CONTRACTION_FLOOR * norms[:, :1]
     last = valid.shape[1] - 1 - valid[:, ::-1].argmax(axis=1)
     runs = np.arange(len(norms))

@@ -44,7 +44,7 @@ def sgd_mean_norm(
 
 def sgd_norm(steps: ArrayLike, lr: float, task: LinearTask) -> Array:
     """|G (I - G*^T G*)|_F after t steps of population SGD at the frozen head ``task.head``: the shape of
-    ``steps``, exact for this instance.
+    ``steps``, exact for this instance; infinite or NaN where it diverges.
 
     E = G - F^+ F* G* satisfies E+ = E - eta F^T F E Sigma_x, so that along the eigenvectors of F^T F its
     entries are multiplied by the modes' factors; P_perp, which need not commute with Sigma_x, is applied
@@ -54,14 +54,9 @@ def sgd_norm(steps: ArrayLike, lr: float, task: LinearTask) -> Array:
     squares, vectors = np.linalg.eigh(task.head.T @ task.head)
     factors = _mode_factors(lr, task.eigenvalues, squares)
     t = np.asarray(steps, dtype=float)[..., None, None]
-    modes = (vectors.T @ error) * np.sign(factors) ** t * np.abs(factors) ** t
-    return np.linalg.norm(outside(modes, task.features_true), axis=(-2, -1))
-
-
-def per_step(norms: ArrayLike, steps: ArrayLike) -> Array:
-    """The factor a step between the first and the last of ``steps``, of norms (..., steps)."""
-    values, at = np.asarray(norms, dtype=float), np.asarray(steps, dtype=float)
-    return (values[..., -1] / values[..., 0]) ** (1 / (at[-1] - at[0]))
+    with np.errstate(over="ignore", invalid="ignore"):
+        modes = (vectors.T @ error) * np.sign(factors) ** t * np.abs(factors) ** t
+        return np.linalg.norm(outside(modes, task.features_true), axis=(-2, -1))
 
 
 def _mode_factors(lr: float, eigenvalues: ArrayLike, head_squares: ArrayLike) -> Array:
