@@ -112,7 +112,12 @@ def test_the_summary_counts_the_papers_claims_and_names_what_failed(worlds):
     own = [claim for claim in CLAIMS if claim.name.startswith("C")]
     assert f"Of {len(own)} statements" in good and f"**{len(own)} reproduced**" in good
     decided = sum(part.threshold != ANY for claim in own for part in claim.parts)
-    assert good.count("\n- ") == 0 and len(own) <= bad.count("\n- ") <= decided
+    papers = [text.split("statements of ours")[0].count("\n- ") for text in (good, bad)]
+    assert papers[0] == 0 and len(own) <= papers[1] <= decided
+    ours = [claim for claim in CLAIMS if claim.name.startswith("R")]
+    assert all(
+        f"{claim.statement} ({claim.name})" in text for claim in ours for text in (good, bad)
+    )
     assert "not reproduced: SGD slows down as κ_x grows" in bad
 
 

@@ -87,13 +87,17 @@ def at_one_problem(*methods: str, lr: float, kappa_x: float, kappa_f: float) -> 
 
 
 def contraction_ratios(method: str, **where: float) -> Values:
-    """(1 - contraction) over the theory's, for each problem and step size."""
+    """(1 - contraction) over the theory's, for each problem and step size; where some are stable without
+    those with which a run diverges, and so has no contraction."""
 
     def values(results: Results) -> pd.DataFrame:
         table = rows_of(table_of(results, "contraction", "summary"), method=method)
         table = near(table, **where) if where else table
+        keys = ["kappa_x", "kappa_f", "lr"]
+        stable = table["status"].eq("ok").groupby([table[key] for key in keys]).transform("all")
+        table = table[stable] if stable.any() else table
         ratio = (1 - table[of.CONTRACTION]) / (1 - table[of.CONTRACTION_THEORY])
-        return by_seed(table.assign(ratio=ratio), "ratio", ["kappa_x", "kappa_f", "lr"])
+        return by_seed(table.assign(ratio=ratio), "ratio", keys)
 
     return values
 
