@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from helpers import run
 
+from helpers import run
 from layerwise.results.summary import summarise
 
 LONG = (
