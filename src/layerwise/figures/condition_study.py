@@ -48,8 +48,9 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
             (row[1], "kappa_f", "kappa_x"),
         ):
             _panel(axes, own[own[other] == drawn[other].min()], along, labels)
-            axes.set_title(f"${SYMBOLS[other]}={drawn[other].min():g}$")
         row[0].set_ylabel("iterations $T$ to the target")
+    for axes, other in zip(grid[0], reversed(SYMBOLS), strict=True):
+        axes.set_title(f"${SYMBOLS[other]}={drawn[other].min():g}$")
     for axes, along in zip(grid[-1], SYMBOLS, strict=True):
         axes.set_xlabel(f"${SYMBOLS[along]}$")
     style.legend_below(figure, *grid[:, 0], columns=4)

@@ -45,8 +45,9 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
         for axes, size in zip(row, sizes, strict=True):
             own = drawn[(drawn["method"] == method) & (drawn["batch_size"] == size)]
             image = _map(axes, own, norm)
-            axes.set_title(f"n = {size:g}")
         row[0].set_ylabel(labels[method] + "\n" + r"damping $\lambda$")
+    for axes, size in zip(grid[0], sizes, strict=True):
+        axes.set_title(f"n = {size:g}")
     for axes in grid[-1]:
         axes.set_xlabel("step size")
     upper.colorbar(image, ax=grid, label="subspace distance at the end", shrink=0.8)
@@ -72,7 +73,9 @@ def _map(axes: Axes, table: pd.DataFrame, norm: LogNorm) -> AxesImage:
     )  # fmt: skip
     for row, column in np.argwhere(diverged > 0):
         axes.text(column, row, "×", ha="center", va="center", fontsize=6)
-    axes.set_xticks(range(len(values.columns)), [f"{v:g}" for v in values.columns], fontsize=5)
+    axes.set_xticks(
+        range(len(values.columns)), [f"{v:g}" for v in values.columns], fontsize=6, rotation=60
+    )
     axes.set_yticks(range(len(values.index)), [f"{v:g}" for v in values.index], fontsize=6)
     axes.grid(False)
     return image
