@@ -14,6 +14,7 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 # Tells nothing about what a job does.
@@ -39,13 +40,15 @@ def ran(words: list[str], process: str, name: str) -> int | None:
             except ConnectionRefusedError:
                 _start_warm(process, name)
                 connection.connect(f"\0{name}")
-        except OSError:
-            return None
-        socket.send_fds(connection, [json.dumps(job).encode() + b"\n"], [0, 1, 2])
-        with connection.makefile("r") as answers:
+            socket.send_fds(connection, [json.dumps(job).encode() + b"\n"], [0, 1, 2])
+            answers = connection.makefile("r")
             if answers.readline() != "taken\n":
                 return None
-            return int(answers.readline() or 1)  # no answer: it was killed
+        except OSError:
+            return None
+        with answers, suppress(OSError, ValueError):
+            return int(answers.readline())
+        return 1  # it has taken the job, and was killed
 
 
 def surroundings() -> list[object]:

@@ -23,8 +23,6 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from start import surroundings
-
 # What scripts import by name while a job runs.
 LATER = {
     "plot.py": ("matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf"),
@@ -33,6 +31,8 @@ LATER = {
         for name in ("digits", "linear_representation", "single_index", "teacher_student")
     ),
 }
+# By its place, since a user may have Python leave this folder out of its path.
+surroundings = runpy.run_path(str(Path(__file__).with_name("start.py")))["surroundings"]
 CHUNK = 2**16  # bytes of a job's description that are read at once
 
 

@@ -122,7 +122,7 @@ def test_large_grids_are_planned_in_seconds_and_a_gigabyte(
     assert planned.returncode == 0, planned.stderr[-2000:]
     said = planned.stdout + planned.stderr
     assert re.search(rf"simulate +{jobs}\n", said)
-    commands = re.findall(r"python scripts/\w+\.py .*", said)
+    commands = re.findall(r"python -I -S scripts/start\.py .*", said)
     assert len(commands) > jobs and max(map(len, commands)) < 2000
     seconds, peak = map(float, planned.stdout.splitlines()[-1].split())
     scale = 1 if sys.platform == "darwin" else 1024  # bytes, or kilobytes

@@ -122,6 +122,27 @@ def test_other_surroundings_are_a_usual_start(surroundings, tmp_path):
     assert start(surroundings, str(script)).stdout.startswith("shared ")
 
 
+@pytest.mark.parametrize("body", ["raise ImportError", "pass"])
+def test_what_cannot_be_shared_is_a_usual_start(tmp_path, body):
+    """The shared process ends before it has taken a job."""
+    (tmp_path / "start.py").write_text((SCRIPTS / "start.py").read_text())
+    (tmp_path / "warm.py").write_text(body + "\n")
+    (tmp_path / "probe.py").write_text(PROBE)
+    given = os.environ | {"LAYERWISE_WARM": f"{os.getpid()} test-{token_hex(8)}"}
+    words = [*START[:3], str(tmp_path / "start.py"), str(tmp_path / "probe.py")]
+    ran = subprocess.run(words, env=given, input="", capture_output=True, text=True, check=True)
+    assert ran.stdout.startswith("usual ") and ran.stderr == "\n"
+
+
+def test_it_is_shared_where_a_script_s_folder_is_not_on_the_path(tmp_path):
+    given = os.environ | {"LAYERWISE_WARM": f"{os.getpid()} test-{token_hex(8)}"}
+    given |= {"PYTHONSAFEPATH": "1"}
+    probe = tmp_path / "probe.py"
+    probe.write_text(PROBE)
+    assert start(given, str(SCRIPTS / "simulate.py"), "--help").returncode == 0
+    assert start(given, str(probe)).stdout.startswith("shared ")
+
+
 def ended(descriptor: int) -> bool:
     """Whether all who have the writing end of a pipe end within seconds."""
     ready, _, _ = select.select([descriptor], [], [], 20)
