@@ -91,7 +91,10 @@ def test_captions_say_what_was_run() -> None:
         seeds = 64 if name == "inputs" else 16
         assert f"{seeds} seeds" in summary and "{" not in summary
     assert "smallest training loss on average" in plan("batch_norm", "paper").summary
-    assert "kappa_x" not in plan("transfer", "paper").summary.split(";")[0]
+    assert "kappa_x" not in plan("condition_study", "paper").summary.split(";")[0]
+    # What problems name alike is told, and of what they vary the steps, which have a place of their own.
+    assert "kappa_x = 100.0" in plan("transfer", "paper").summary
+    assert "; 50, 200, 800 steps, " in plan("transfer", "paper").summary
     # Only some of its problems vary the layers; the others' value is not what all share.
     assert "layers" not in plan("single_index_regimes", "paper").summary.split(";")[0]
 

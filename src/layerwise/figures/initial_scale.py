@@ -1,5 +1,6 @@
 """Iterations against kappa_x for several scales of the head at the start."""
 
+import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
@@ -30,6 +31,9 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
                       label=rf"$F_0 \times {scale:g}$")  # fmt: skip
             axes.fill_between(line["kappa_x"], line["low"], line["high"], color=colour, alpha=0.12,
                               lw=0)  # fmt: skip
+            missing = own[(own["head_scale"] == scale) & ~np.isfinite(own["median"])]
+            axes.plot(missing["kappa_x"], [0.97] * len(missing), color=colour, ls="", marker="^",
+                      transform=axes.get_xaxis_transform())  # fmt: skip
         axes.set_title(labels[method])
         axes.legend(loc="upper left")
     grid[0, 0].set_ylabel("iterations $T$ to the target")

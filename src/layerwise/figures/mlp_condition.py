@@ -22,10 +22,10 @@ READS = {
 }  # fmt: skip
 # A row's label by the law of the teacher's directions and the basis of the inputs' covariance.
 ROWS = {
-    ("whitened", "rotated"): r"isotropic in $\Sigma_x^{-1/2}x$",
-    ("whitened", "axis"): r"the same, $\Sigma_x$ diagonal",
-    ("raw", "rotated"): "isotropic in $x$",
-    ("raw", "axis"): r"the same, $\Sigma_x$ diagonal",
+    ("whitened", "rotated"): "teacher isotropic\n" + r"in $\Sigma_x^{-1/2}x$",
+    ("whitened", "axis"): "teacher isotropic\n" + r"in $\Sigma_x^{-1/2}x$, $\Sigma_x$ diagonal",
+    ("raw", "rotated"): "teacher isotropic\n" + "in $x$",
+    ("raw", "axis"): "teacher isotropic\n" + r"in $x$, $\Sigma_x$ diagonal",
 }
 BY = ["problem", "kappa_x", "directions", "basis", "method", "damping", "lr"]
 

@@ -25,7 +25,10 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
         panels.over_iterations(axes, _along(errors[errors["kappa_x"] == kappa]), labels)
         axes.set(title=rf"$\kappa_x={kappa:g}$", ylabel="test error over the noise")
     panels.lines_with_bands(row[0, -1], _along(drawn[drawn["metric"] == "gap"]), "step", labels)
-    row[0, -1].set(title="gap between them", ylabel="decades")
+    row[0, -1].set(
+        title=rf"$\kappa_x={kappas[-1]:g}$ over ${kappas[0]:g}$",
+        ylabel=rf"$\log_{{10}}$ ratio of errors $+\,{FLOOR:g}$",
+    )
     for axes in row[0]:
         axes.set_xlabel("steps")
         panels.label_values(axes, errors["steps"])
@@ -45,6 +48,6 @@ def _gaps(runs: pd.DataFrame) -> pd.DataFrame:
         filled[filled["kappa_x"] == kappa].set_index(by)["test_error"]
         for kappa in (filled["kappa_x"].max(), filled["kappa_x"].min())
     ]
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         gap = np.log10(ends[0] / ends[1]).rename("gap").reset_index()
     return bands(gap, ["method", "steps"], "gap").assign(metric="gap")

@@ -19,7 +19,7 @@ METRICS = {"excess": "excess test error", "misalignment": r"$1-$ alignment"}
 BASELINES = {
     "random": (":", "random features"),
     "linear": ("--", "best linear predictor"),
-    "ridge": ("-.", "ridge on the inputs"),
+    "ridge": ((0, (6, 1)), "ridge on the inputs"),
     "oracle": ("-", "true direction"),
 }
 BY = ["problem", "kappa_x", "link", "method", "damping", "lr"]

@@ -33,7 +33,7 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
             )
         wide = drawn[drawn["method"] == method].drop_duplicates("regime").set_index("regime")
         widths = ", ".join(f"{wide.loc[regime, 'decades']:.2g}" for regime in regimes)
-        axes.set_title(f"{labels[method]}: {widths}", fontsize=7)
+        axes.set_title(f"{labels[method]}: {widths} decades", fontsize=6.5)
         axes.axhline(BOUND, color=style.GREY, lw=0.7)
     for axes in grid[:, 0]:
         axes.set_ylabel("distance")

@@ -76,13 +76,17 @@ class ExperimentPlan:
         first = self.cells[0]
         tuned_on = len(first.settings.tune_seeds or [])
         varied = {key for cell in self.cells for key in cell.varied}
+        varied = {
+            key for key in varied if len({str(cell.varied.get(key)) for cell in self.cells}) > 1
+        }
         shared = {
             key: value
             for key, value in first.settings.task.model_dump().items()
             if value is not None and key not in varied and key != "metrics"
         }
         seeds = len(first.settings.seeds)
-        return self.experiment.described(shared, first.settings.steps, seeds, tuned_on)
+        steps = sorted({cell.settings.steps for cell in self.cells})
+        return self.experiment.described(shared, steps, seeds, tuned_on)
 
 
 def _by_method(cells: Sequence[Cell], methods: Sequence[str]) -> tuple[Cell, ...]:

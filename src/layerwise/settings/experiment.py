@@ -78,11 +78,11 @@ class Experiment(Settings):
                     f"{', '.join(FIGURES)})"
                 )
 
-    def described(self, shared: dict[str, Any], steps: int, seeds: int, tuned_on: int) -> str:
+    def described(self, shared: dict[str, Any], steps: list[int], seeds: int, tuned_on: int) -> str:
         """What was run, in words: the task's settings that all problems share, seeds, what is drawn."""
         words = ", ".join(f"{key} = {value}" for key, value in shared.items() if key != "name")
         task = str(shared["name"]).replace("_", " ").capitalize()
-        trained = "" if self.select_by == NOTHING else f"{steps} steps, "
+        trained = "" if self.select_by == NOTHING else f"{', '.join(map(str, steps))} steps, "
         caption = self.caption.replace("{rule}", self._rule(tuned_on))
         return f"{task} with {words}; {trained}{seeds} seeds. {caption}"
 
