@@ -233,3 +233,16 @@ def test_a_failing_job_says_why_and_names_its_log(small_once: Checkout, tmp_path
         r"error: .*instances/0\.npz is not a readable instance file.*\(log: ", done.stderr
     )
     assert not list(checkout.folder.glob("results/*/*/*/*.parquet"))
+
+
+def test_another_package_of_the_same_name_is_told(finished: Checkout, tmp_path: Path) -> None:
+    (tmp_path / "layerwise").mkdir()
+    (tmp_path / "layerwise" / "__init__.py").write_text("")
+    path = os.pathsep.join([str(tmp_path), str(finished.folder / "src")])
+    refused = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1"], cwd=finished.folder,
+        env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True,
+    )  # fmt: skip
+    said = refused.stdout + refused.stderr
+    assert refused.returncode == 1 and "Traceback" not in said
+    assert f"Python finds the package layerwise in {tmp_path / 'layerwise'}, and" in said

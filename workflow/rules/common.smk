@@ -1,7 +1,21 @@
 # Plans every experiment before any job starts; a setting that cannot be used ends the run here.
 
 import os
+from pathlib import Path
 from secrets import token_hex
+
+# A folder of that name on the user's path would be imported in the place of this checkout's.
+import layerwise
+
+OWN, FOUND = (
+    Path(workflow.basedir, "src", "layerwise").resolve(),
+    Path(layerwise.__path__[0]).resolve(),
+)
+if FOUND != OWN:
+    raise WorkflowError(
+        f"Python finds the package layerwise in {FOUND}, and this checkout's is {OWN}: take the other one's "
+        "folder out of PYTHONPATH, or run `python -m pip install -e .` here"
+    )
 
 from layerwise.command.trial import try_optimizers
 from layerwise.planning.pipeline import Pipeline
