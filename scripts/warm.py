@@ -75,12 +75,10 @@ def serve(listener: socket.socket, process: int, mine: list[object]) -> Job | No
             for key, _ in ready.select():
                 if key.fileobj is listener:
                     connection, _ = listener.accept()
-                    job = received(connection, mine)
+                    job = taken(connection, mine)
                     if job is None:
                         connection.close()
                         continue
-                    load(Path(job.folder, job.words[0]))
-                    connection.sendall(b"taken\n")
                     pid = os.fork()
                     if pid == 0:
                         for other in (connection, *running):
@@ -100,6 +98,22 @@ def serve(listener: socket.socket, process: int, mine: list[object]) -> Job | No
                 elif key.fileobj in running:  # its start.py is gone
                     ready.unregister(key.fileobj)
                     os.kill(running[key.fileobj][0], signal.SIGKILL)
+
+
+def taken(connection: socket.socket, mine: list[object]) -> Job | None:
+    """The job of a connection, once its libraries are imported and its start.py has been told; None where
+    it is not for this process, or its start.py is gone."""
+    job = None
+    try:
+        job = received(connection, mine)
+        if job is not None:
+            load(Path(job.folder, job.words[0]))
+            connection.sendall(b"taken\n")
+    except OSError:
+        for stream in job.streams if job is not None else ():
+            os.close(stream)
+        return None
+    return job
 
 
 def received(connection: socket.socket, mine: list[object]) -> Job | None:
