@@ -38,10 +38,10 @@ def job_log(path: Path | None) -> Iterator[None]:
 
 def _say_what_it_took(seconds: float) -> None:
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    unit = 1e6 if sys.platform == "darwin" else 1e3  # bytes there, KiB elsewhere
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes of ru_maxrss there, and elsewhere
     print(
         f"took {seconds:.1f} s, {usage.ru_utime + usage.ru_stime:.1f} s of CPU with its start, "
-        f"{usage.ru_maxrss / unit:.0f} MB of memory at most",
+        f"{usage.ru_maxrss * unit / 1e6:.0f} MB of memory at most",
         file=sys.stderr,
     )
 
