@@ -18,19 +18,14 @@ import signal
 import socket
 import struct
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-# What scripts import by name while a job runs.
-LATER = {
-    "plot.py": ("matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf"),
-    "simulate.py": tuple(
-        f"layerwise.tasks.{name}"
-        for name in ("digits", "linear_representation", "single_index", "teacher_student")
-    ),
-}
+# What drawing imports by name.
+BACKENDS = ("matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf")
 # By its place, since a user may have Python leave this folder out of its path.
 surroundings = runpy.run_path(str(Path(__file__).with_name("start.py")))["surroundings"]
 CHUNK = 2**16  # bytes of a job's description that are read at once
@@ -59,9 +54,18 @@ def load(script: Path) -> None:
         return
     with suppress(Exception):
         runpy.run_path(str(script), run_name="imported")
-        for module in LATER.get(script.name, ()):
+        for module in later(script.name):
             importlib.import_module(module)
     gc.freeze()  # so that collecting garbage copies none of it for a job
+
+
+def later(script: str) -> Iterable[str]:
+    """What a script imports by name while a job runs."""
+    if script == "simulate.py":
+        from layerwise.settings.tasks import TASKS
+
+        return [f"layerwise.tasks.{name}" for name in TASKS]
+    return BACKENDS if script == "plot.py" else ()
 
 
 def serve(listener: socket.socket, process: int, mine: list[object]) -> Job | None:
