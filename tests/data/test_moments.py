@@ -34,7 +34,7 @@ def test_moments_are_averages_over_the_batch():
 
 def test_centring_the_moments_is_centring_the_batch():
     x, y = random_batch(population(), 12, seed=0, mean=2.0)
-    actual = Moments.of_batch(x, y).centred_inputs()
+    actual = Moments.of_batch(x, y).centred
     expected = Moments.of_batch(x - x.mean(dim=1, keepdim=True), y)
     assert_close(actual.xx, expected.xx)
     assert_close(actual.yx, expected.yx)
@@ -134,7 +134,7 @@ def test_a_small_batch_has_a_small_rank(n):
     """With n samples, xx has rank n and the centred xx rank n - 1, as for a raw batch."""
     moments = GaussianMoments(population(), n, [0, 1], "test").next()
     assert (torch.linalg.matrix_rank(moments.xx) == n).all()
-    assert (torch.linalg.matrix_rank(moments.centred_inputs().xx) == n - 1).all()
+    assert (torch.linalg.matrix_rank(moments.centred.xx) == n - 1).all()
 
 
 @pytest.mark.parametrize("n", [2, 5, 50])

@@ -123,10 +123,12 @@ def single_index_family(name: str, layers: str) -> Family:
     readout = torch.stack([one.readout for one in instances])[:, None, None]
     features = torch.stack([one.features for one in instances])[:, None]
     weights = (features, readout) if layers == "both" else (features,)
-    batches = [
-        [Batch(random(2, BATCH, 5, seed=3 * t) + 0.3, random(2, BATCH, seed=3 * t + 1))] * 2
-        for t in range(3)
-    ]
+
+    def drawn(t: int) -> Batch:
+        x, y = random(2, BATCH, 5, seed=3 * t) + 0.3, random(2, BATCH, seed=3 * t + 1)
+        return Batch(lambda: (x, y))
+
+    batches = [[drawn(t)] * 2 for t in range(3)]
 
     def data(batch: Batch, seed: int) -> tuple[Tensor, Tensor]:
         x, instance = batch.x[seed], instances[seed]

@@ -20,7 +20,8 @@ def setting(network, activation="tanh", layers="both"):
     """Two seeds' networks, a shifted batch, and weights of three variants' own."""
     task = single_index_task(d=5, width=7, aspect_ratio=0.25, activation=activation, layers=layers)
     instances = [draw_instance(task, seed) for seed in (0, 1)]
-    batch = Batch(random(2, 20, 5, seed=0) + 0.5, random(2, 20, seed=1))
+    x, y = random(2, 20, 5, seed=0) + 0.5, random(2, 20, seed=1)
+    batch = Batch(lambda: (x, y))
     weights = (random(2, 3, 7, 5, seed=2), random(2, 3, 1, 7, seed=3))
     return SingleIndexNetwork(network, task, instances), batch, weights, instances
 

@@ -63,7 +63,7 @@ def single_index(method: str):
     task = single_index_task(d=D_X, width=WIDTH, layers="both")
     network = SingleIndexNetwork(settings.network, task, [instance] * S)
     weights = (empty(S, 1, WIDTH, D_X), empty(S, 1, 1, WIDTH))
-    return settings, network, weights, lambda: Batch(empty(S, N, D_X), empty(S, N))
+    return settings, network, weights, lambda: Batch(lambda: (empty(S, N, D_X), empty(S, N)))
 
 
 CASES = [(linear, name) for name in BATCHED] + [

@@ -1,6 +1,6 @@
 """Raw batches, for inputs whose moments have no closed form, and to check the moment draws."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -31,21 +31,25 @@ class RawBatches:
 
     def next_batch(self) -> tuple[Tensor, Tensor]:
         """The next batch: x (S, n, d_x) and y (S, n, d_y)."""
-        d_y, d_x = self._map.shape[1:]
-        drawn = [self._draw(rng, d_x, d_y) for rng in self._generators]
-        like = self._root
-        u, noise = (
-            torch.as_tensor(np.stack(part), dtype=like.dtype, device=like.device)
-            for part in zip(*drawn, strict=True)
-        )
-        x = u @ self._root
-        return x, x @ self._map.mT + self._noise * noise
+        x, y = zip(*self._seeds(), strict=True)
+        return torch.cat(x), torch.cat(y)
 
     def next(self) -> Moments:
-        """The moments of the next batch."""
-        return Moments.of_batch(*self.next_batch())
+        """The moments of the next batch, seed by seed, so that a seed's samples stay in the cache."""
+        return Moments.joined([Moments.of_batch(x, y) for x, y in self._seeds()])
 
-    def _draw(self, rng: np.random.Generator, d_x: int, d_y: int) -> tuple[np.ndarray, np.ndarray]:
+    def _seeds(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Each seed's x (1, n, d_x) and y (1, n, d_y)."""
+        for rng, root, map in zip(self._generators, self._root, self._map, strict=True):
+            u, noise = (
+                torch.as_tensor(part, dtype=root.dtype, device=root.device)
+                for part in self._draw(rng)
+            )
+            x = u @ root
+            yield x[None], (x @ map.mT + self._noise * noise)[None]
+
+    def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        d_y, d_x = self._map.shape[1:]
         shape = (self._n, d_x)
         if self._inputs == "rademacher":
             u = 2.0 * rng.integers(0, 2, size=shape) - 1.0

@@ -5,7 +5,8 @@ Wishart, by Bartlett's decomposition. The cost of a step then does not depend on
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -41,8 +42,15 @@ class Moments:
             y_mean=y.mean(dim=1),
         )
 
-    def centred_inputs(self) -> "Moments":
-        """The moments of (x - mean of x, y) on the same batch."""
+    @classmethod
+    def joined(cls, parts: "Sequence[Moments]") -> "Moments":
+        """Those of several groups of seeds, one after the other."""
+        names = [field.name for field in fields(cls)]
+        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+
+    @cached_property
+    def centred(self) -> "Moments":
+        """Of (x - mean of x, y) on the same batch."""
         return replace(
             self,
             xx=self.xx - self.x_mean[:, :, None] * self.x_mean[:, None, :],

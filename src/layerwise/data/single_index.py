@@ -8,8 +8,8 @@ Samples are drawn in the eigenbasis of Sigma_x, where that costs no matrix produ
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -30,12 +30,26 @@ class Sample(NamedTuple):
     labels: Tensor
 
 
-@dataclass(frozen=True, eq=False)
 class Batch:
-    """Samples of S seeds: x (S, n, d) in the original coordinates, and labels y (S, n)."""
+    """Samples of S seeds, drawn when they are first looked at: those after the last step may never be."""
 
-    x: Tensor
-    y: Tensor
+    def __init__(self, draw: Callable[[], tuple[Tensor, Tensor]]) -> None:
+        self._draw = draw
+
+    @cached_property
+    def drawn(self) -> tuple[Tensor, Tensor]:
+        """x and y."""
+        return self._draw()
+
+    @property
+    def x(self) -> Tensor:
+        """(S, n, d), in the original coordinates."""
+        return self.drawn[0]
+
+    @property
+    def y(self) -> Tensor:
+        """Labels (S, n)."""
+        return self.drawn[1]
 
 
 class Instance(NamedTuple):
@@ -140,17 +154,19 @@ class Batches:
     ) -> None:
         self._task, self._instances = task, instances
         self._streams = [sample_streams("step", seed) for seed in seeds]
-        self.first = self._draw()
-        self._given = False
+        self.first = Batch(self._draw)
+        self._given: Batch | None = None
 
     def next(self) -> Batch:
         """The next step's batch: the first one at first."""
-        if self._task.samples == "fixed" or not self._given:
-            self._given = True
-            return self.first
-        return self._draw()
+        if self._given is None:
+            self._given = self.first
+        elif self._task.samples == "fresh":
+            self._given.drawn  # noqa: B018 - streams go on in order, whether or not it was looked at
+            self._given = Batch(self._draw)
+        return self._given
 
-    def _draw(self) -> Batch:
+    def _draw(self) -> tuple[Tensor, Tensor]:
         drawn = [
             next_sample(self._task, instance, self._task.n, *streams)
             for instance, streams in zip(self._instances, self._streams, strict=True)
@@ -159,4 +175,4 @@ class Batches:
             instance.from_eigenbasis(sample.inputs)
             for instance, sample in zip(self._instances, drawn, strict=True)
         ]
-        return Batch(torch.stack(x), torch.stack([sample.labels for sample in drawn]))
+        return torch.stack(x), torch.stack([sample.labels for sample in drawn])

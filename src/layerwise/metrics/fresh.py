@@ -1,11 +1,11 @@
 """The fresh samples of one seed, which all networks and methods are measured on."""
 
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 
-from layerwise.data.single_index import Instance, draw_fresh
+from layerwise.data.single_index import Instance, Sample, draw_fresh
 from layerwise.metrics.ridge import validated_ridge
 from layerwise.settings.tasks.single_index import SingleIndexTask
 
@@ -20,17 +20,31 @@ class Fresh:
     Of the samples held out for validation, the first ``n_choice`` choose the strength of a refitted ridge
     readout, and the others measure ``validation_error``: the test sample selects nothing. Errors are
     E(y - prediction)^2 / Var(y) of each sample, the label noise in both, added exactly and not sampled.
-    What no network has a part in is computed once.
+    What no network has a part in is computed once, and nothing is drawn before it is asked for: after one
+    step it may be the direction alone that is measured.
     """
 
     def __init__(self, task: SingleIndexTask, instance: Instance, seed: int) -> None:
         self.instance, self._noise = instance, task.noise
-        fit, held_out, test = draw_fresh(task, instance, seed)
         self.sizes = [task.n, task.n_choice, task.n_validation, task.n_test]
-        self.x = instance.from_eigenbasis(torch.cat([fit.inputs, held_out.inputs, test.inputs]))
-        self.labels = torch.cat([fit.labels, held_out.labels]).split(self.sizes[:3])
-        self.clean = torch.cat([fit.clean, held_out.clean, test.clean]).split(self.sizes)
-        self._test_index = test.inputs @ instance.to_eigenbasis(instance.direction)
+        self._draw = partial(draw_fresh, task, instance, seed)
+
+    @cached_property
+    def _drawn(self) -> list[Sample]:
+        """For the refit, what is held out, and the test; inputs in the eigenbasis of Sigma_x."""
+        return self._draw()
+
+    @cached_property
+    def x(self) -> Tensor:
+        return self.instance.from_eigenbasis(torch.cat([part.inputs for part in self._drawn]))
+
+    @cached_property
+    def labels(self) -> tuple[Tensor, ...]:
+        return torch.cat([part.labels for part in self._drawn[:2]]).split(self.sizes[:3])
+
+    @cached_property
+    def clean(self) -> tuple[Tensor, ...]:
+        return torch.cat([part.clean for part in self._drawn]).split(self.sizes)
 
     def error(self, prediction: Tensor, clean: Tensor) -> Tensor:
         """Infinity where the prediction is beyond the precision's range."""
@@ -46,7 +60,8 @@ class Fresh:
     @cached_property
     def error_linear(self) -> Tensor:
         """Test error of the best multiple of beta^T x plus a constant."""
-        correlation = torch.corrcoef(torch.stack([self._test_index, self.clean[3]]))[0, 1]
+        index = self._drawn[2].inputs @ self.instance.to_eigenbasis(self.instance.direction)
+        correlation = torch.corrcoef(torch.stack([index, self.clean[3]]))[0, 1]
         return self.noise_floor + (1 - correlation**2) * (1 - self.noise_floor)
 
     @cached_property

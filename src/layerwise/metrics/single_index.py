@@ -15,7 +15,7 @@ from layerwise.metrics.fresh import Fresh
 from layerwise.metrics.ridge import Ridge, validated_ridge
 from layerwise.metrics.singular import Singular, cosine, leading_singular
 from layerwise.networks.activations import ACTIVATIONS, standardise
-from layerwise.networks.inputs import INPUTS
+from layerwise.networks.inputs import INPUTS, Inputs
 from layerwise.settings.tasks.single_index import SingleIndexTask
 
 # Leading singular values that ``singular_values`` records (ours).
@@ -39,8 +39,16 @@ class Bench:
         self._activation = ACTIVATIONS[task.activation]
         self._normalises_hidden = network == "bn_hidden"
         self._sizes = self.fresh.sizes
-        self._inputs = INPUTS[network](self.fresh.x[: task.n], instance)
-        self._x = self._inputs.reaching(self.fresh.x)
+        self._reaching = INPUTS[network]
+
+    @cached_property
+    def _inputs(self) -> Inputs:
+        return self._reaching(self.fresh.x[: self._sizes[0]], self.instance)
+
+    @cached_property
+    def _x(self) -> Tensor:
+        """The samples as they reach the first layer."""
+        return self._inputs.reaching(self.fresh.x)
 
     def features(self, layer: Tensor) -> tuple[Tensor, ...]:
         """sigma(G x) on the samples of the fit, the choice, the validation and the test."""

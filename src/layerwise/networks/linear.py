@@ -202,12 +202,12 @@ class InputBatchNorm(Plain):
         self._running = RunningStatistics()
 
     def view(self, weights: Layers, batch: Moments) -> View:
-        centred = batch.centred_inputs()
+        centred = batch.centred
         variance = centred.xx.diagonal(dim1=-2, dim2=-1)
         return LinearView(centred.scaled_inputs((variance + BN_EPSILON).rsqrt()), weights)
 
     def observe(self, weights: Layers, batch: Moments) -> None:
-        variance = batch.centred_inputs().xx.diagonal(dim1=-2, dim2=-1)
+        variance = batch.centred.xx.diagonal(dim1=-2, dim2=-1)
         self._running.update(batch.x_mean[:, None, None, :], variance[:, None, None, :])
 
     def predictor(self, weights: Layers) -> Predictor:
@@ -228,11 +228,11 @@ class HiddenBatchNorm(Plain):
         self._running = RunningStatistics()
 
     def view(self, weights: Layers, batch: Moments) -> View:
-        return HiddenBatchNormView(batch.centred_inputs(), weights)
+        return HiddenBatchNormView(batch.centred, weights)
 
     def observe(self, weights: Layers, batch: Moments) -> None:
         features = weights[0]
-        feature_x = times_seed_matrix(features, batch.centred_inputs().xx)
+        feature_x = times_seed_matrix(features, batch.centred.xx)
         mean = times_seed_matrix(features, batch.x_mean[:, :, None])
         self._running.update(mean, (feature_x * features).sum(dim=-1, keepdim=True))
 

@@ -17,18 +17,35 @@ from layerwise.networks.activations import ACTIVATIONS, BN_EPSILON, Activation
 from layerwise.networks.autograd import dense_newton
 from layerwise.networks.base import Layers, View
 from layerwise.networks.factors import RunFactor, SpannedFactor
-from layerwise.networks.inputs import INPUTS, Inputs
+from layerwise.networks.inputs import INPUTS, Inputs, Whitening
 from layerwise.networks.linalg import solve_spd_left, times_seed_matrix
 from layerwise.settings.tasks.single_index import SingleIndexTask
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A batch as it reaches the first layer: x (S, n, d), y (S, n), and each seed's T."""
+    """A batch as it reaches the first layer, when it is looked at; ``of`` makes a seed's T."""
 
-    x: Tensor
-    y: Tensor
-    inputs: tuple[Inputs, ...]
+    batch: Batch
+    of: Callable[[Tensor, Whitening], Inputs]
+    instances: Sequence[Instance]
+
+    @property
+    def y(self) -> Tensor:
+        """(S, n)."""
+        return self.batch.y
+
+    @cached_property
+    def inputs(self) -> tuple[Inputs, ...]:
+        """Each seed's T."""
+        each = zip(self.batch.x, self.instances, strict=True)
+        return tuple(self.of(x, instance) for x, instance in each)
+
+    @cached_property
+    def x(self) -> Tensor:
+        """(S, n, d)."""
+        each = zip(self.inputs, self.batch.x, strict=True)
+        return torch.stack([own.reaching(x) for own, x in each])
 
     @cached_property
     def second_moment(self) -> SpannedFactor:
@@ -182,7 +199,7 @@ class SingleIndexNetwork:
         self._view = HiddenBatchNormView if name == "bn_hidden" else SingleIndexView
         readouts = torch.stack([instance.readout for instance in instances])[:, None, None]
         self._readout = readouts if task.layers == "first" else None
-        self._last: tuple[Batch, Prepared] | None = None
+        self._last: Prepared | None = None
 
     def view(self, weights: Layers, batch: Batch) -> SingleIndexView:
         """The network at ``weights`` on a batch."""
@@ -201,9 +218,6 @@ class SingleIndexNetwork:
 
     def prepared(self, batch: Batch) -> Prepared:
         """The batch as it reaches the first layer; the same again for the batch of the last call."""
-        if self._last is None or self._last[0] is not batch:
-            each = list(zip(batch.x, self._instances, strict=True))
-            inputs = tuple(self._inputs(x, instance) for x, instance in each)
-            reaching = torch.stack([T.reaching(x) for T, x in zip(inputs, batch.x, strict=True)])
-            self._last = batch, Prepared(reaching, batch.y, inputs)
-        return self._last[1]
+        if self._last is None or self._last.batch is not batch:
+            self._last = Prepared(batch, self._inputs, self._instances)
+        return self._last

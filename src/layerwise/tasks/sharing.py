@@ -1,6 +1,6 @@
 """Methods on one training problem, run together where their task can, else one after the other."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -32,23 +32,35 @@ def run_groups(
     ran = [Ran([], Seconds(0.0, 0.0)) for _ in groups]
     wanted = {place: next(stage) for place, stage in enumerate(stages)}
     while wanted:
-        alike: dict[str, list[int]] = {}
-        for place, cells in wanted.items():
-            alike.setdefault(training_problem(cells[0]), []).append(place)
-        done: dict[int, Ran] = {}
-        for places in alike.values():
-            own = [wanted[place] for place in places]
-            found = _run_stage(task, own, instances, [reports[place] for place in places])
-            done |= dict(zip(places, found, strict=True))
+        done = _run_wanted(task, wanted, instances, reports)
         wanted = {}
-        for place, one in done.items():
-            seconds = Seconds.total([ran[place].seconds, one.seconds])
+        for place, parts in done.items():
+            seconds = Seconds.total([ran[place].seconds, *(part.seconds for part in parts)])
             ran[place] = Ran([], seconds)
             try:
-                wanted[place] = stages[place].send(one.tables)
+                wanted[place] = stages[place].send([part.tables for part in parts])
             except StopIteration as end:
                 ran[place] = Ran(end.value, seconds)
     return ran
+
+
+def _run_wanted(
+    task: ModuleType,
+    wanted: Mapping[int, Sequence[Sequence[RunSettings]]],
+    instances: Path | None,
+    reports: Sequence[Callable[[int], None]],
+) -> dict[int, list[Ran]]:
+    """What comes of the groups that each place wants: those on one training problem run together."""
+    alike: dict[str, list[tuple[int, Sequence[RunSettings]]]] = {}
+    for place, groups in wanted.items():
+        for cells in groups:
+            alike.setdefault(training_problem(cells[0]), []).append((place, cells))
+    done: dict[int, list[Ran]] = {place: [] for place in wanted}
+    for own in alike.values():
+        cells_of, of = [cells for _, cells in own], [reports[place] for place, _ in own]
+        for (place, _), ran in zip(own, _run_stage(task, cells_of, instances, of), strict=True):
+            done[place].append(ran)
+    return done
 
 
 def _run_stage(

@@ -12,27 +12,28 @@ from layerwise.settings.run import RunSettings
 from layerwise.settings.search import around, coarse
 from layerwise.settings.selection import SELECTIONS
 
-# Yields the cells of each stage, which train alike, is sent their tables, and returns those of all stages.
-Stages = Generator[list[RunSettings], list[pd.DataFrame], list[pd.DataFrame]]
+# Yields the groups of cells of each stage, is sent their tables, and returns those of all stages, cell by
+# cell. Cells of a group train alike; groups of a stage wait for nothing of one another.
+Stages = Generator[list[list[RunSettings]], list[list[pd.DataFrame]], list[pd.DataFrame]]
 
 
 def in_stages(cells: Sequence[RunSettings]) -> Stages:
     """The table of each cell, rows of the tuning seeds first; cells differ in what is measured alone."""
     settings = cells[0]
     if settings.tune_seeds is None:
-        return [_staged(table, REPORTING) for table in (yield list(cells))]
+        (tables,) = yield [list(cells)]
+        return [_staged(table, REPORTING) for table in tables]
     grid = settings.method.lr
     first = coarse(grid, settings.method.fixed_lr, settings.method.damping)
-    tuning = yield [_tuning(cell, first, cell.method.damping) for cell in cells]
+    (tuning,) = yield [[_tuning(cell, first, cell.method.damping) for cell in cells]]
     best = select(_scores(settings, tuning[0])).iloc[0]
     if refined := around(float(best["lr"]), grid, first):
         damping = [float(best["damping"])] if settings.method.damping else []
-        second = yield [_tuning(cell, refined, damping) for cell in cells]
+        (second,) = yield [[_tuning(cell, refined, damping) for cell in cells]]
         tuning = [pd.concat(of, ignore_index=True) for of in zip(tuning, second, strict=True)]
+    chosen = yield [[choice(cell) for cell in cells] for choice in _choices(settings, tuning[0])]
     stages = [[_staged(table, TUNING) for table in tuning]]
-    for choice in _choices(settings, tuning[0]):
-        chosen = yield [choice(cell) for cell in cells]
-        stages.append([_staged(table, REPORTING) for table in chosen])
+    stages += [[_staged(table, REPORTING) for table in of] for of in chosen]
     return [pd.concat(tables, ignore_index=True) for tables in zip(*stages, strict=True)]
 
 
