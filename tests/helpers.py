@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from copy import deepcopy
 from functools import cache
+from types import ModuleType
 from typing import NamedTuple
 
 import pandas as pd
@@ -129,6 +130,13 @@ def small_settings(method: str, *overrides: str) -> RunSettings:
 def settings_of_run(method: str, values: dict[str, object]) -> RunSettings:
     """The validated settings of a run with the given values."""
     return composed(f"method={method}", *(f"{key}={value}" for key, value in values.items()))
+
+
+def table_alone(task: ModuleType, settings: RunSettings) -> pd.DataFrame:
+    """The table of a run of a task's module, no other method beside it."""
+    (ran,) = task.run([[settings]], None, [lambda step: None])
+    (table,) = ran.tables
+    return table
 
 
 def run(method: str, *overrides: str) -> pd.DataFrame:

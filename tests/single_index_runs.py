@@ -12,7 +12,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from helpers import single_index_task
+from helpers import single_index_task, table_alone
 from layerwise.data.single_index import Batch, Batches, Instance, draw_instance
 from layerwise.networks.activations import ACTIVATIONS
 from layerwise.networks.base import Layers
@@ -83,8 +83,7 @@ def settings(
 
 def table(method: str, *given: object, **named: object) -> pd.DataFrame:
     """The table of a run with the given :func:`settings`."""
-    (frame,) = single_index.run([settings(method, *given, **named)], None, lambda step: None)
-    return frame
+    return table_alone(single_index, settings(method, *given, **named))
 
 
 class _Taken(BaseException):
@@ -100,7 +99,7 @@ def taken_apart(run: RunSettings) -> SimpleNamespace:
 
     with patch.object(single_index, "training", take):
         try:
-            single_index.run([run], None, lambda step: None)
+            table_alone(single_index, run)
         except _Taken as taken:
             (arguments,) = taken.args
     instances = [draw_instance(run.task, seed) for seed in run.seeds]

@@ -15,7 +15,9 @@ from students import SEEDS, small_batch, small_network, small_task, small_weight
 
 def bench_of(name, task):
     network = small_network(name, task)
-    return network, teacher_student.Bench(task, network, teachers(task), SEEDS)
+    return network, teacher_student.Bench(
+        teacher_student.Samples(task, teachers(task), SEEDS), network
+    )
 
 
 @pytest.mark.parametrize("name", ["plain", "whitened", "bn_input"])
@@ -115,7 +117,7 @@ def test_digits_errors_are_shares_of_wrong_labels():
     task = composed("task=digits", "task.kappa_x=1", "task.width=40", "task.activation=linear").task
     splits = [draw_split(task, seed) for seed in (0, 1)]
     network = MLP("plain", task, [split.covariance for split in splits])
-    bench = digits.Bench(task, network, splits)
+    bench = digits.Bench(task, splits, network)
     eye = torch.cat([torch.eye(40), torch.zeros(40, 1)], dim=1).double().expand(2, 1, -1, -1)
     head = random(2, 1, 8, 41, seed=0)
     view = network.on(bench.prepared, (eye, head))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from helpers import assert_close, random
-from layerwise.networks.activations import ACTIVATIONS, standardise
+from layerwise.networks.activations import ACTIVATIONS, mean_and_scale
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -15,8 +15,12 @@ def test_slopes_are_autograds(name):
     assert_close(ACTIVATIONS[name].slope(u.detach()), expected, 1e-14)
 
 
-def test_standardise_is_torchs_batch_norm():
+def test_what_standardises_is_torchs_batch_norm_even_far_from_zero():
     hidden = random(30, 4, seed=1) * 3 + 2
     layer = torch.nn.BatchNorm1d(4, affine=False, dtype=torch.float64)
-    assert_close(standardise(hidden)[0], layer(hidden), 1e-12)
-    assert_close(standardise(hidden[:7], hidden)[0], layer(hidden)[:7], 1e-12)
+    mean, scale = mean_and_scale(hidden, 0)
+    assert_close((hidden - mean) * scale, layer(hidden), 1e-12)
+    far = (1000 + random(200, 4, seed=2)).float()
+    variance = torch.var(far.double(), dim=0, correction=0)
+    mean, scale = mean_and_scale(far.mT, -1)
+    assert_close(scale[:, 0].double() ** -2, variance, 1e-3)

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import METRICS, SMALL, composed
+from helpers import METRICS, SMALL, composed, table_alone
 from layerwise.planning.compose import compose_config, options, settings_of
 from layerwise.settings.run import RunSettings
 from layerwise.settings.validation import ConfigError
@@ -48,8 +48,7 @@ def check(table: pd.DataFrame, metrics: list[str]) -> None:
 @pytest.mark.parametrize("method", options("method"))
 def test_extremes_of_a_linear_run(method, extreme):
     run = settings(method, *EXTREMES[extreme])
-    (table,) = linear_representation.run([run], None, lambda step: None)
-    check(table, METRICS)
+    check(table_alone(linear_representation, run), METRICS)
 
 
 @pytest.mark.parametrize("method", options("method"))
@@ -61,8 +60,7 @@ def test_fewer_samples_than_inputs(method):
     except ConfigError as error:
         assert "a positive damping are needed" in str(error)
         run = settings(method, *few, "method.damping=[0.001]")
-    (table,) = linear_representation.run([run], None, lambda step: None)
-    check(table, METRICS)
+    check(table_alone(linear_representation, run), METRICS)
 
 
 @pytest.mark.parametrize(
@@ -105,8 +103,7 @@ def single_table(method: str, *overrides: str) -> pd.DataFrame:
     words = [f"method={method}", *SINGLE, *overrides]
     if "gauss_newton" in card(method).needs:
         words.append("method.damping=[0.001]")
-    (table,) = single_index.run([composed(*words)], None, lambda step: None)
-    return table
+    return table_alone(single_index, composed(*words))
 
 
 @pytest.mark.parametrize("extreme", SINGLE_EXTREMES)

@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from helpers import composed
+from helpers import composed, table_alone
 from layerwise.settings.validation import ConfigError
-from layerwise.tasks import digits, student, teacher_student
+from layerwise.tasks import blocks, digits, teacher_student
 from students import SMALL
 
 SMALL_DIGITS = ("task=digits", "task.width=6", "task.batch_size=50", "task.components=10")
@@ -19,8 +19,7 @@ def table(task: str, *words: str) -> pd.DataFrame:
     """The table of a small run of two recorded steps."""
     module, small = TASKS[task]
     settings = composed(*small, "steps=4", "record_every=2", "dtype=float64", *words)
-    (made,) = module.run([settings], None, lambda step: None)
-    return made
+    return table_alone(module, settings)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -34,7 +33,7 @@ def test_a_seeds_numbers_do_not_depend_on_the_others(task, method, monkeypatch):
         alone = table(task, *words, f"seeds=[{seed}]")
         own = together[together["seed"] == seed].reset_index(drop=True)
         pd.testing.assert_frame_equal(own, alone, rtol=1e-9)
-    monkeypatch.setattr(student, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
     pd.testing.assert_frame_equal(table(task, *words, "seeds=[3,5]"), together, rtol=1e-9)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from helpers import quick_plan, run, small_settings
-from layerwise.data import single_index
+from layerwise.data import single_index, teacher
 from layerwise.data.moments import GaussianMoments
 from layerwise.methods.base import OfGradients
 from layerwise.planning.jobs import Cell, Job
@@ -67,24 +67,26 @@ def cells() -> list[Cell]:
 
 def test_each_method_is_to_the_last_bit_what_it_is_alone(cells: list[Cell], tmp_path: Path) -> None:
     run_job(job_of(cells), None, tmp_path / "all.parquet")
-    tables = read_table(tmp_path / "all.parquet")
-    for cell in cells:
-        alone = run_table(cell.settings)
-        found = tables[(tables.problem == cell.problem) & (tables.method == alone.method[0])]
+    check_bits(alone(cells), tmp_path / "all.parquet")
+
+
+def alone(cells: list[Cell]) -> dict[tuple[str, str], pd.DataFrame]:
+    """The table of each cell run by itself, by its problem and method."""
+    return {(cell.problem, cell.settings.method.name): run_table(cell.settings) for cell in cells}
+
+
+def check_bits(expected: dict[tuple[str, str], pd.DataFrame], file: Path) -> None:
+    tables = read_table(file)
+    for (problem, method), table in expected.items():
+        found = tables[(tables.problem == problem) & (tables.method == method)]
         pd.testing.assert_frame_equal(
-            found.reset_index(drop=True)[list(alone)], alone, check_exact=True, check_dtype=False
+            found.reset_index(drop=True)[list(table)], table, check_exact=True, check_dtype=False
         )
 
 
-def test_single_index_methods_share_their_samples_and_keep_every_bit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In each stage every seed's batches and fresh samples are drawn once, whatever the number of methods,
-    and by the block of seeds."""
-    cells = quick_plan("single_index_learning").cells
-    expected = {
-        (cell.problem, cell.settings.method.name): run_table(cell.settings) for cell in cells
-    }
+@pytest.fixture
+def samples(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How many single-index samples have been drawn."""
     drawn: Counter[str] = Counter()
     sample = single_index.next_sample
 
@@ -93,19 +95,61 @@ def test_single_index_methods_share_their_samples_and_keep_every_bit(
         return sample(task, instance, n, *streams)
 
     monkeypatch.setattr(single_index, "next_sample", counted)
-    run_job(job_of(list(cells)), None, tmp_path / "all.parquet")
+    return drawn
+
+
+def test_single_index_methods_share_their_samples_and_keep_every_bit(
+    tmp_path: Path, samples: Counter[str]
+) -> None:
+    """In each stage every seed's batches and fresh samples are drawn once, whatever the number of methods,
+    and by the block of seeds; no batch after the last step, whose loss nothing asks for."""
+    cells = list(quick_plan("single_index_learning").cells)
+    expected = alone(cells)
+    samples.clear()
+    run_job(job_of(cells), None, tmp_path / "all.parquet")
     first = cells[0].settings
     seeds = len(first.seeds) + len(first.tune_seeds)
     problems, methods = (len({key[place] for key in expected}) for place in (0, 1))
     assert methods >= 6 and len(expected) == problems * methods
-    batches, fresh = first.steps + 1, 3
-    assert drawn["samples"] == problems * seeds * (batches + fresh)
-    tables = read_table(tmp_path / "all.parquet")
-    for (problem, method), alone in expected.items():
-        found = tables[(tables.problem == problem) & (tables.method == method)]
-        pd.testing.assert_frame_equal(
-            found.reset_index(drop=True)[list(alone)], alone, check_exact=True, check_dtype=False
-        )
+    assert "train_loss" not in first.task.metrics
+    fresh = 3
+    assert samples["samples"] == problems * seeds * (first.steps + fresh)
+    check_bits(expected, tmp_path / "all.parquet")
+
+
+def test_what_is_learnt_from_the_labels_takes_no_more_samples_than_steps(
+    tmp_path: Path, samples: Counter[str]
+) -> None:
+    cells = list(quick_plan("one_step_alignment").cells)[:2]
+    assert len({cell.problem for cell in cells}) == 1
+    run_job(job_of(cells), None, tmp_path / "all.parquet")
+    first = cells[0].settings
+    assert samples["samples"] == len(first.seeds) * first.steps
+
+
+def test_students_share_their_samples_and_keep_every_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each stage: a batch a step and the loop's last, and the validation's sample; in the report
+    the test's and those of two transfers as well."""
+    cells = [cell for cell in quick_plan("mlp_condition").cells if cell.settings.task.kappa_x == 1]
+    expected = alone(cells)
+    drawn: Counter[str] = Counter()
+    sample = teacher.SampleStream.next
+
+    def counted(self, n, new=False, isotropic=False):
+        drawn["samples"] += 1
+        return sample(self, n, new, isotropic)
+
+    monkeypatch.setattr(teacher.SampleStream, "next", counted)
+    run_job(job_of(cells), None, tmp_path / "all.parquet")
+    first = cells[0].settings
+    assert len(expected) == len(cells) >= 6
+    assert {"test_error", "transfer_error", "transfer_error_isotropic"} <= {*first.task.metrics}
+    tuning = len(first.tune_seeds) * (first.steps + 1 + 1)
+    reporting = len(first.seeds) * (first.steps + 1 + 4)
+    assert drawn["samples"] == tuning + reporting
+    check_bits(expected, tmp_path / "all.parquet")
 
 
 def test_one_that_diverges_or_raises_leaves_the_others(cells: list[Cell], tmp_path: Path) -> None:

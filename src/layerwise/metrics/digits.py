@@ -19,7 +19,7 @@ class Bench:
     ridge readout, of the choice of its strength, and of the test. Batch-norms take all of them for their
     statistics."""
 
-    def __init__(self, task: DigitsTask, network: MLP, splits: Sequence[Split]) -> None:
+    def __init__(self, task: DigitsTask, splits: Sequence[Split], network: MLP) -> None:
         self._network = network
         held_out = slice(task.n_train, None)
         x = torch.stack([split.x[held_out] for split in splits])

@@ -14,7 +14,7 @@ from layerwise.data.single_index import Instance
 from layerwise.metrics.fresh import Fresh
 from layerwise.metrics.ridge import Ridge, validated_ridge
 from layerwise.metrics.singular import Singular, cosine, leading_singular
-from layerwise.networks.activations import ACTIVATIONS, standardise
+from layerwise.networks.activations import ACTIVATIONS, mean_and_scale
 from layerwise.networks.inputs import INPUTS, Inputs
 from layerwise.settings.tasks.single_index import SingleIndexTask
 
@@ -54,7 +54,8 @@ class Bench:
         """sigma(G x) on the samples of the fit, the choice, the validation and the test."""
         hidden = self._x @ layer.mT
         if self._normalises_hidden:
-            hidden = standardise(hidden, hidden[: self._sizes[0]])[0]
+            mean, scale = mean_and_scale(hidden[: self._sizes[0]], 0)
+            hidden = (hidden - mean) * scale
         return self._activation.value(hidden).split(self._sizes)
 
     def on_original(self, rows: Tensor) -> Tensor:

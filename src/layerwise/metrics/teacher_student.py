@@ -24,38 +24,52 @@ class Held(NamedTuple):
     clean: Tensor
 
 
-class Bench:
-    """The fresh samples of some seeds, drawn when they are first asked for: "validation", "test",
-    "transfer" and "transfer, isotropic". Those of a transfer are n_transfer labelled ones, n_choice that
-    choose the ridge's strength, and n_test. Batch-norms take each sample's own statistics."""
+class Samples:
+    """The fresh samples of some seeds, drawn when they are first asked for, once for all networks:
+    "validation", "test", "transfer" and "transfer, isotropic". Those of a transfer are n_transfer labelled
+    ones, n_choice that choose the ridge's strength, and n_test."""
 
     def __init__(
-        self,
-        task: TeacherStudentTask,
-        network: MLP,
-        teachers: Sequence[Teacher],
-        seeds: Sequence[int],
+        self, task: TeacherStudentTask, teachers: Sequence[Teacher], seeds: Sequence[int]
     ) -> None:
-        self.task, self._network = task, network
-        self._of = list(zip(teachers, seeds, strict=True))
-        self._samples: dict[str, Held] = {}
+        self.task, self.teachers, self._seeds = task, teachers, seeds
+        self._drawn: dict[str, Sample] = {}
+
+    def sample(self, name: str) -> Sample:
+        """Of all seeds: x (S, n, d_x), and noise-free outputs and labels (S, n, d_y)."""
+        if name not in self._drawn:
+            drawn = [
+                self._draw(name, SampleStream(self.task, teacher, name, seed))
+                for teacher, seed in zip(self.teachers, self._seeds, strict=True)
+            ]
+            self._drawn[name] = Sample(*(torch.stack(part) for part in zip(*drawn, strict=True)))
+        return self._drawn[name]
+
+    def _draw(self, name: str, stream: SampleStream) -> Sample:
+        task = self.task
+        if name in ("validation", "test"):
+            return stream.next(task.n_validation if name == "validation" else task.n_test)
+        size = task.n_transfer + task.n_choice + task.n_test
+        return stream.next(size, new=True, isotropic=name == "transfer, isotropic")
+
+
+class Bench:
+    """What a network is measured on. Batch-norms take each sample's own statistics."""
+
+    def __init__(self, samples: Samples, network: MLP) -> None:
+        self.task, self._samples, self._network = samples.task, samples, network
+        self._held: dict[str, Held] = {}
         self._views: tuple[Layers, dict[str, MLPView]] = (), {}
-        self.covariances = [teacher.covariance for teacher in teachers]
-        self.subspaces = torch.stack([teacher.subspace for teacher in teachers])
+        self.covariances = [teacher.covariance for teacher in samples.teachers]
+        self.subspaces = torch.stack([teacher.subspace for teacher in samples.teachers])
 
     def sample(self, name: str) -> Held:
         """A sample by its name."""
-        if name not in self._samples:
-            drawn = [
-                self._draw(name, SampleStream(self.task, teacher, name, seed))
-                for teacher, seed in self._of
-            ]
-            x, clean, labels = (
-                torch.stack([getattr(one, part) for one in drawn]) for part in Sample._fields
-            )
+        if name not in self._held:
+            x, clean, labels = self._samples.sample(name)
             prepared = self._network.prepared(Batch(x, labels))
-            self._samples[name] = Held(prepared, clean.mT.contiguous())
-        return self._samples[name]
+            self._held[name] = Held(prepared, clean.mT.contiguous())
+        return self._held[name]
 
     def view(self, name: str, weights: Layers) -> MLPView:
         """The network at weights on a sample, the same for all metrics of these weights."""
@@ -65,13 +79,6 @@ class Bench:
         if name not in views:
             views[name] = self._network.on(self.sample(name).prepared, weights)
         return views[name]
-
-    def _draw(self, name: str, stream: SampleStream) -> Sample:
-        task = self.task
-        if name in ("validation", "test"):
-            return stream.next(task.n_validation if name == "validation" else task.n_test)
-        size = task.n_transfer + task.n_choice + task.n_test
-        return stream.next(size, new=True, isotropic=name == "transfer, isotropic")
 
 
 def relative_error(prediction: Tensor, clean: Tensor) -> Tensor:

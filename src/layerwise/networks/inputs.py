@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-import torch
 from torch import Tensor
 
-from layerwise.networks.activations import BN_EPSILON
+from layerwise.networks.activations import mean_and_scale
 
 
 class Whitening(Protocol):
@@ -34,8 +33,7 @@ def raw_inputs(x: Tensor, of: Whitening) -> Inputs:
 
 def standardised_inputs(x: Tensor, of: Whitening) -> Inputs:
     """Batch-norm on the inputs: each coordinate standardised by the batch's statistics."""
-    variance, mean = torch.var_mean(x, dim=0, correction=0)
-    scale = (variance + BN_EPSILON).rsqrt()
+    mean, scale = mean_and_scale(x, 0)
     return Inputs(mean, lambda rows: rows * scale)
 
 

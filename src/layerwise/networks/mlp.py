@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from layerwise.data.students import Batch
-from layerwise.networks.activations import ACTIVATIONS, BN_EPSILON, Activation
+from layerwise.networks.activations import ACTIVATIONS, Activation, mean_and_scale
 from layerwise.networks.base import Layers, View
 from layerwise.networks.factors import RunFactor, SeedFactor
 from layerwise.networks.inputs import INPUTS, Inputs, Whitening
@@ -139,9 +139,9 @@ class MLPView(View):
             weight, a = layer[..., :-1], into[-1]
             h = weight @ a if place else times_seed_matrix(weight, a)
             if self._kind.normalised and place < self._last:
-                variance, mean = torch.var_mean(h, dim=-1, correction=0, keepdim=True)
-                scales.append((variance + BN_EPSILON).rsqrt())
-                h = h.sub_(mean).mul_(scales[-1])
+                mean, scale = mean_and_scale(h, -1)
+                scales.append(scale)
+                h = h.sub_(mean).mul_(scale)
             out.append(h.add_(layer[..., -1:]))
             if place < self._last:
                 into.append(self._kind.activation.value(out[-1]))

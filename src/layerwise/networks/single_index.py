@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from layerwise.data.single_index import Batch, Instance
-from layerwise.networks.activations import ACTIVATIONS, BN_EPSILON, Activation
+from layerwise.networks.activations import ACTIVATIONS, Activation, mean_and_scale
 from layerwise.networks.autograd import dense_newton
 from layerwise.networks.base import Layers, View
 from layerwise.networks.factors import RunFactor, SpannedFactor
@@ -180,8 +180,7 @@ class HiddenBatchNormView(SingleIndexView):
     def _standardised(self) -> tuple[Tensor, Tensor]:
         """(G x - mean) * scale, (S, V, width, n), and scale = 1 / sqrt(variance + epsilon)."""
         hidden = times_seed_matrix(self.weights[0], self.batch.x.mT)
-        variance, mean = torch.var_mean(hidden, dim=-1, correction=0, keepdim=True)
-        scale = (variance + BN_EPSILON).rsqrt()
+        mean, scale = mean_and_scale(hidden, -1)
         return hidden.sub_(mean).mul_(scale), scale
 
     @property

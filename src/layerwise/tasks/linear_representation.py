@@ -28,25 +28,19 @@ from layerwise.tasks.together import Ran, Training, together
 PURPOSES = ("batches", "batches for the head")
 
 
-def run(
-    cells: Sequence[RunSettings], instances: Path | None, report: Callable[[int], None]
-) -> list[pd.DataFrame]:
-    """The cells' tables, on the instances of a file or drawn here from the same streams."""
-    return simulate(cells, [_instances(cell, instances) for cell in cells], report)
-
-
 def _instances(settings: RunSettings, path: Path | None) -> Instances:
     task, seeds = settings.task, settings.seeds
     return draw(task, seeds) if path is None else load(path, key(task.instance(seeds)))
 
 
-def run_together(
+def run(
     groups: Sequence[Sequence[RunSettings]],
     instances: Path | None,
     reports: Sequence[Callable[[int], None]],
 ) -> list[Ran]:
-    """Of each group what :func:`run` gives, and its own time. Groups are methods on one training problem,
-    with the same seeds: they train in step, on the same draws."""
+    """The tables of each group's cells, and its own time, on the instances of a file or drawn here from the
+    same streams. Groups are methods on one training problem, with the same seeds: they train in step, on
+    the same draws."""
     drawn = [[_instances(cell, instances) for cell in cells] for cells in groups]
     return simulate_together(groups, drawn, reports)
 
@@ -65,7 +59,7 @@ def simulate_together(
     drawn: Sequence[Sequence[Instances]],
     reports: Sequence[Callable[[int], None]],
 ) -> list[Ran]:
-    """:func:`run_together` on drawn instances."""
+    """:func:`run` on drawn instances."""
     settings = groups[0][0]
     population, start = training_parts(settings, drawn[0][0])
     problem = Problem(population, start, population.covariance_power(0.5), {})

@@ -1,4 +1,4 @@
-"""Methods on one training problem, run together where their task can, else one after the other."""
+"""Methods on one training problem, which their task runs together."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -58,30 +58,6 @@ def _run_wanted(
     done: dict[int, list[Ran]] = {place: [] for place in wanted}
     for own in alike.values():
         cells_of, of = [cells for _, cells in own], [reports[place] for place, _ in own]
-        for (place, _), ran in zip(own, _run_stage(task, cells_of, instances, of), strict=True):
+        for (place, _), ran in zip(own, task.run(cells_of, instances, of), strict=True):
             done[place].append(ran)
     return done
-
-
-def _run_stage(
-    task: ModuleType,
-    groups: Sequence[Sequence[RunSettings]],
-    instances: Path | None,
-    reports: Sequence[Callable[[int], None]],
-) -> list[Ran]:
-    """On one training problem: together where the task can, else one after the other."""
-    if hasattr(task, "run_together"):
-        ran: list[Ran] = task.run_together(groups, instances, reports)
-        return ran
-    return [_alone(task, *of, instances) for of in zip(groups, reports, strict=True)]
-
-
-def _alone(
-    task: ModuleType,
-    cells: Sequence[RunSettings],
-    report: Callable[[int], None],
-    instances: Path | None,
-) -> Ran:
-    start = Seconds.now()
-    tables = task.run(cells, instances, report)
-    return Ran(tables, Seconds.now().since(start))

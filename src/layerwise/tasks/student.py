@@ -1,93 +1,65 @@
-"""Training of students, for the tasks that have one: blocks of seeds, the rule, and what is measured."""
+"""Training of students, for the tasks that have one: the rule, and what is measured."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
+from layerwise.data.students import Coordinates
 from layerwise.methods.base import load_rule, steps_of
 from layerwise.networks.base import Layers
 from layerwise.networks.mlp import MLP
 from layerwise.settings.run import RunSettings
-from layerwise.settings.validation import ConfigError
-from layerwise.tasks.loop import Measure, Stream, Trace, advancing, record_steps, train
+from layerwise.tasks.blocks import trained_in_blocks
+from layerwise.tasks.loop import Stream, Trace, advancing, record_steps, training
 from layerwise.tasks.table import run_table
-
-# Bytes of a hidden layer's values on a batch that are worked on at once: seeds beyond it come in turn.
-BLOCK_BYTES = 2**23
+from layerwise.tasks.together import Ran
 
 
-def students_table(
-    cells: Sequence[RunSettings],
+class Students(NamedTuple):
+    """Some seeds of a training problem: layers (out, in + 1) and the inputs' covariance of each, what they
+    train on, the task's metrics, and what these are taken on, made for a network."""
+
+    start: Sequence[Layers]
+    covariances: Sequence[Coordinates]
+    batches: Stream[Any]
+    metrics: Mapping[str, Callable[[Any, Any], Tensor]]
+    bench: Callable[[MLP], Any]
+
+    def training(
+        self, settings: RunSettings, report: Callable[[int], None]
+    ) -> Generator[None, Sequence[Any], Trace]:
+        """As :class:`~layerwise.tasks.blocks.Block`."""
+        weights = tuple(torch.stack(layers)[:, None] for layers in zip(*self.start, strict=True))
+        # Every layer's steps are as they stand: weights are of order one.
+        method, task = settings.method, settings.task
+        steps = steps_of(method.lr, method.damping, [1.0] * len(weights), weights[0])
+        network = MLP(method.network, task, self.covariances)
+        bench = self.bench(network)
+        return training(
+            load_rule(method, steps),
+            network,
+            weights,
+            steps.variants,
+            record_steps(settings.steps, settings.record_every),
+            lambda view, alive: {name: self.metrics[name](view, bench) for name in task.metrics},
+            report,
+            advance=advancing(settings.schedule, settings.steps, steps),
+        )
+
+
+def run_students(
+    groups: Sequence[Sequence[RunSettings]],
     instances: Path | None,
-    report: Callable[[int], None],
-    train_block: Callable[[RunSettings, Sequence[int], Callable[[int], None]], Trace],
-) -> list[pd.DataFrame]:
-    """The only cell's table, whose seeds ``train_block`` trains some at a time, on what it draws from each
-    seed's own streams: ``instances`` must be None."""
-    (settings,) = cells
-    if instances is not None:
-        raise ConfigError(f"instances = {str(instances)!r} is not allowed: this task draws its own")
-    trace = _in_blocks(settings, lambda seeds: train_block(settings, seeds, report))
-    own = {name: trace.metrics[name] for name in settings.task.metrics}
-    return [run_table(settings, trace, own)]
-
-
-def trained(
-    settings: RunSettings,
-    start: Sequence[Layers],
-    network: MLP,
-    stream: Stream[Any],
-    measure: Measure,
-    report: Callable[[int], None],
-) -> Trace:
-    """Train the students of some seeds, which start at each seed's layers (out, in + 1)."""
-    weights = tuple(torch.stack(layers)[:, None] for layers in zip(*start, strict=True))
-    # Every layer's steps are as they stand: weights are of order one.
-    method = settings.method
-    steps = steps_of(method.lr, method.damping, [1.0] * len(weights), weights[0])
-    return train(
-        load_rule(method, steps),
-        network,
-        weights,
-        steps.variants,
-        [stream],
-        record_steps(settings.steps, settings.record_every),
-        measure,
-        report,
-        advance=advancing(settings.schedule, settings.steps, steps),
-    )
-
-
-def measure_all(
-    names: Sequence[str], metrics: Mapping[str, Callable[[Any, Any], Tensor]], bench: Any
-) -> Measure:
-    """What the loop calls at a recorded step: the metrics of these names on a bench."""
-    return lambda view, alive: {name: metrics[name](view, bench) for name in names}
-
-
-def _in_blocks(settings: RunSettings, train_block: Callable[[list[int]], Trace]) -> Trace:
-    """The trace of all seeds, a block of them at a time; a seed's numbers do not depend on the others."""
-    task, method, seeds = settings.task, settings.method, settings.seeds
-    variants = len(method.lr) * max(len(method.damping), 1)
-    itemsize = getattr(torch, settings.dtype).itemsize
-    size = max(1, BLOCK_BYTES // (variants * task.width * task.batch_size * itemsize))
-    traces = [train_block(seeds[at : at + size]) for at in range(0, len(seeds), size)]
-    failures = {
-        (block * size + s, v): why
-        for block, trace in enumerate(traces)
-        for (s, v), why in trace.failures.items()
-    }
-    return Trace(
-        traces[0].steps,
-        {
-            name: np.concatenate([trace.metrics[name] for trace in traces], axis=1)
-            for name in traces[0].metrics
-        },
-        np.concatenate([trace.diverged_at for trace in traces]),
-        failures,
-    )
+    reports: Sequence[Callable[[int], None]],
+    drawn: Callable[[RunSettings, Sequence[int]], Students],
+) -> list[Ran]:
+    """The table of each group's only cell, and its own time; seeds are ``drawn`` as students."""
+    task = groups[0][0].task
+    done = trained_in_blocks(groups, instances, reports, task.width * task.batch_size, drawn)
+    return [
+        Ran([run_table(settings, trace, trace.metrics)], seconds)
+        for (settings,), (trace, seconds) in zip(groups, done, strict=True)
+    ]

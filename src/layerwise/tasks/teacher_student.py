@@ -1,38 +1,35 @@
-"""A student of any depth on a multi-index teacher (beyond the paper), trained by a method, as a table."""
+"""A student of any depth on a multi-index teacher (beyond the paper), trained by methods, as tables."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-import pandas as pd
 import torch
 
 from layerwise.data.students import start_weights
 from layerwise.data.teacher import draw_teacher, training_batches
-from layerwise.metrics.teacher_student import METRICS, Bench
-from layerwise.networks.mlp import MLP
+from layerwise.metrics.teacher_student import METRICS, Bench, Samples
 from layerwise.settings.run import RunSettings
-from layerwise.tasks.loop import Trace
-from layerwise.tasks.student import measure_all, students_table, trained
+from layerwise.tasks.student import Students, run_students
+from layerwise.tasks.together import Ran
 
 
 def run(
-    cells: Sequence[RunSettings], instances: Path | None, report: Callable[[int], None]
-) -> list[pd.DataFrame]:
-    """The only cell's table. Teachers are drawn here, from each seed's own streams: ``instances`` must be
-    None."""
-    return students_table(cells, instances, report, _train)
+    groups: Sequence[Sequence[RunSettings]],
+    instances: Path | None,
+    reports: Sequence[Callable[[int], None]],
+) -> list[Ran]:
+    """The table of each group's only cell, and its own time: methods on one teacher, in step."""
+    return run_students(groups, instances, reports, _drawn)
 
 
-def _train(settings: RunSettings, seeds: Sequence[int], report: Callable[[int], None]) -> Trace:
+def _drawn(settings: RunSettings, seeds: Sequence[int]) -> Students:
     task, dtype, device = settings.task, getattr(torch, settings.dtype), settings.device
     teachers = [draw_teacher(task, seed, dtype, device) for seed in seeds]
-    network = MLP(settings.method.network, task, [teacher.covariance for teacher in teachers])
-    bench = Bench(task, network, teachers, seeds)
-    return trained(
-        settings,
+    return Students(
         [start_weights(task, task.d_x, task.d_y, seed, dtype, device) for seed in seeds],
-        network,
+        [teacher.covariance for teacher in teachers],
         training_batches(task, teachers, seeds),
-        measure_all(task.metrics, METRICS, bench),
-        report,
+        METRICS,
+        partial(Bench, Samples(task, teachers, seeds)),
     )
