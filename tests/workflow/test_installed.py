@@ -60,7 +60,8 @@ def said(python: Path, folder: Path, *words: str) -> subprocess.CompletedProcess
 def test_what_needs_no_checkout_works(python: Path, tmp_path: Path) -> None:
     done = said(python, tmp_path, "-c", USE)
     assert done.returncode == 0, done.stderr
-    listed = said(python, tmp_path, "-m", "layerwise.cli", "list")
+    (script,) = python.parents[1].glob("lib/*/site-packages/bin/layerwise")
+    listed = said(python, tmp_path, str(script), "list")
     assert "  contraction " in listed.stdout and "  kfac_average " in listed.stdout
     done = said(python, tmp_path, "-m", "layerwise.simulate", "seeds=1", "steps=1", "out=a.parquet")
     assert done.returncode == 0, done.stderr
