@@ -15,6 +15,7 @@ from matplotlib import pyplot as plt
 from checkout import TINY, Checkout, only
 from layerwise.command.snakemake import _environment
 from layerwise.results.tables import read_table
+from layerwise.tasks.run import _threads
 
 pytestmark = pytest.mark.processes
 
@@ -83,9 +84,19 @@ def test_threads_change_results_by_rounding_alone(tmp_path):
             [sys.executable, "-m", "layerwise.simulate", *words],
             env=os.environ | {"OMP_NUM_THREADS": threads}, check=True, capture_output=True,
         )  # fmt: skip
-        assert json.loads(Path(f"{out}.json").read_text())["threads"] == int(threads)
+        threads_used = json.loads(Path(f"{out}.json").read_text())["threads"]
+        assert threads_used == min(int(threads), os.cpu_count() or 1)
         found.append(read_table(out))
     pd.testing.assert_frame_equal(*found, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("said", "threads"),
+    [("1,2", 1), (" 1 ", 1), ("", 1), ("0", 1), ("-3", 1), ("many", 1), ("99999", os.cpu_count())],
+)
+def test_threads_are_as_openmp_is_told_and_no_more_than_cpus(monkeypatch, said, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert _threads() == threads
 
 
 MATPLOTLIBRC = """

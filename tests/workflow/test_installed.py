@@ -74,8 +74,12 @@ def test_what_needs_no_checkout_works(python: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["reproduce contraction", "explain", "new-method mine", "page --no-browser"]
-)
+    "words",
+    [
+        "reproduce contraction", "explain", "new-method mine", "page --no-browser", "results",
+        "results remove quick", "export contraction", "compare paper quick",
+    ],
+)  # fmt: skip
 def test_what_needs_the_checkout_says_so(python: Path, tmp_path: Path, words: str) -> None:
     done = said(python, tmp_path, "-m", "layerwise.cli", *words.split())
     assert done.returncode == 2 and done.stdout == ""
