@@ -8,12 +8,14 @@ of them when they are imported. Where a job's start.py ends before the job, as i
 the job is killed.
 """
 
+import atexit
 import gc
 import importlib
 import json
 import os
 import runpy
 import selectors
+import shutil
 import signal
 import socket
 import struct
@@ -164,6 +166,8 @@ def run(job: Job) -> None:
         )
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
+    # The folder that matplotlib makes where it may not write into the home is the shared process's.
+    atexit.unregister(shutil.rmtree)
     os.chdir(job.folder)
     sys.argv = job.words
     runpy.run_path(job.words[0], run_name="__main__")

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from layerwise.planning.compose import (
@@ -23,10 +25,18 @@ from layerwise.results.files import FileError
 from layerwise.results.terminal import escape_what_does_not_print
 from layerwise.settings.validation import ConfigError
 
+# Why not.
+SWEEPS = (
+    "is not allowed: the runs of Hydra's --multirun would write one table over the other; `layerwise "
+    "reproduce` runs many, or call this program for each, with its own out"
+)
+
 
 @hydra.main(config_path=str(CONFIG_DIR), config_name="config", version_base="1.3")
 def app(config: DictConfig) -> None:
-    """The run of a configuration that Hydra composes, for Hydra's own flags, such as --multirun."""
+    """The run of a configuration that Hydra composes, for Hydra's own flags, such as --cfg."""
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        _refuse(ConfigError(f"hydra.mode = MULTIRUN {SWEEPS}"))
     run(config)
 
 
@@ -71,12 +81,9 @@ def main() -> None:
 def refuse_sweeps(words: Sequence[str]) -> None:
     """Raise ConfigError for Hydra's own sweep, whose runs would all write one table."""
     for word in words:
-        is_mode = word.lstrip("+").replace(" ", "").lower() == "hydra.mode=multirun"
+        is_mode = re.match(r"\+*hydra\b.*mode.*(multirun|2)", word, re.IGNORECASE)
         if is_mode or re.fullmatch(r"-[a-z]*m[a-z]*|--m\w*", word):
-            raise ConfigError(
-                f"{word} is not allowed: the runs of Hydra's --multirun would write one table over the "
-                "other; `layerwise reproduce` runs many, or call this program for each, with its own out"
-            )
+            raise ConfigError(f"{word} {SWEEPS}")
 
 
 def _refuse(error: ConfigError) -> NoReturn:

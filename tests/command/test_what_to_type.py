@@ -36,6 +36,15 @@ def test_quotes_are_not_proposed_where_they_would_not_help_or_the_shell_reads_th
     assert "type" not in refusal("a b c") and "type" not in refusal('out="$HOME=1')
 
 
+def test_a_bracket_that_is_not_closed_needs_no_quotes():
+    assert refusal("seeds=[1,2").endswith("its [ and ] do not belong together")
+
+
+@pytest.mark.parametrize("text", ["seeds=4 steps=10", "seeds=4,steps=10", "seeds=4, steps=10"])
+def test_two_overrides_in_one_text_are_told_apart(text):
+    assert refusal(text).endswith("steps= begins another one, which is a word of its own")
+
+
 def test_the_home_is_no_folder_of_that_name(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert paths_of(compose_config(["out='~/run.parquet'"]))[0] == tmp_path / "run.parquet"
@@ -47,12 +56,23 @@ def test_the_home_is_no_folder_of_that_name(monkeypatch, tmp_path):
         ("kfac", "experiment = 'kfac' is unknown, it is a method: +method=kfac adds it"),
         ("exponents", "it is a figure that condition_study draws"),
         ("head_to_hed", "did you mean 'head_to_head'?"),
+        ("exponent", "did you mean 'exponents'?"),
+        ("spectrall", "did you mean 'spectral'?"),
     ],
 )
 def test_a_word_that_is_no_experiment_is_told_apart(word, sentence):
     with pytest.raises(ConfigError) as refused:
         plan(word, "paper")
     assert sentence in str(refused.value)
+
+
+def test_capitals_are_no_reason_to_find_nothing_near():
+    assert "did you mean 'kfac'?" in refusal("method=KFAC")
+
+
+def test_an_address_is_no_file():
+    with pytest.raises(ConfigError, match="s3://a/b.parquet' is not allowed: allowed are files"):
+        paths_of(compose_config(["out=s3://a/b.parquet"]))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +82,13 @@ def test_a_keys_last_word_is_answered_with_the_key(word, key):
     assert f"did you mean '{key}'?" in refusal(word, "method=kfac")
 
 
-@pytest.mark.parametrize("word", ["--multirun", "-m", "--multi", "hydra.mode=MULTIRUN"])
+MODES = ("MULTIRUN", "'MULTIRUN'", "RunMode.MULTIRUN", "2")
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["--multirun", "-m", "--multi", "hydra={mode: MULTIRUN}", *(f"hydra.mode={m}" for m in MODES)],
+)
 def test_sweeps_of_hydra_are_refused_before_they_write(word):
     with pytest.raises(
         ConfigError, match="is not allowed: the runs of Hydra's --multirun would write one"
@@ -70,7 +96,7 @@ def test_sweeps_of_hydra_are_refused_before_they_write(word):
         refuse_sweeps(["method=kfac", word, "task.kappa_x=1,2"])
 
 
-@pytest.mark.parametrize("word", ["--cfg", "job", "method=kfac", "--info", "-c"])
+@pytest.mark.parametrize("word", ["--cfg", "job", "method=kfac", "--info", "-c", "hydra.verbose=2"])
 def test_other_words_are_no_sweep(word):
     refuse_sweeps([word])
 

@@ -109,6 +109,34 @@ class Raises(torch.optim.SGD):
             raise RuntimeError("no more,\\n of this")
         super().step()
 
+class Leaves(torch.optim.SGD):
+    "Gives up after its twentieth step where its lr is 0.04, and leaves Python."
+    def __init__(self, params, lr):
+        super().__init__(params, lr)
+        self.calls = 0
+    def step(self):
+        self.calls += 1
+        if self.calls > 20 and self.param_groups[0]["lr"] == 0.04:
+            raise SystemExit("no more,\\n of this")
+        super().step()
+
+class Reshapes(torch.optim.SGD):
+    "Likewise, and flattens its parameters."
+    def __init__(self, params, lr):
+        super().__init__(params, lr)
+        self.calls = 0
+    def step(self):
+        super().step()
+        self.calls += 1
+        if self.calls > 20 and self.param_groups[0]["lr"] == 0.04:
+            for p in self.param_groups[0]["params"]:
+                p.data = p.data.flatten()
+
+class Rounds(torch.optim.SGD):
+    def step(self):
+        for p in self.param_groups[0]["params"]:
+            p.data = p.data.float()
+
 broken = 3
 """
 
@@ -172,6 +200,7 @@ def test_a_keyword_goes_through_kwargs():
         ("core.NeedsAClosure", [], "missing 1 required positional argument: 'closure'"),
         ("core.OneShape", [], "stack expects each tensor to be equal size"),
         ("core.Inert", [], "it does not move the weights in 12 steps at lr = 0.1"),
+        ("core.Rounds", [], "a step has made a parameter torch.float32 of shape"),
         ("core.Noisy", [], "it draws random numbers, so that no run could be repeated"),
         ("core.SmallSteps", ["method.lr=[0.1,3]"], "'steps of at most one'"),
         ("core.OwnGroups", [], "answers '`rank` must be set' to a parameter group with no keys of its own"),
@@ -189,13 +218,21 @@ def test_a_class_that_starts_late_is_used():
     assert (loss[5] == loss[0]).all() and (loss[6] != loss[0]).all()
 
 
-def test_a_run_whose_step_raises_is_recorded_as_failed_alone():
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("Raises", "no more, of this"),
+        ("Leaves", "no more, of this"),
+        ("Reshapes", "a step has made a parameter torch.float64 of shape"),
+    ],
+)
+def test_a_run_whose_step_raises_is_recorded_as_failed_alone(name, why):
     """With what it said, from the step that was refused on; the others keep every bit."""
     overrides = ("steps=24", "task.noise=0.1")
-    table = run("soap", *with_class("core.Raises", "method.lr=[0.02,0.04]", *overrides))
+    table = run("soap", *with_class(f"core.{name}", "method.lr=[0.02,0.04]", *overrides))
     calm = run("soap", *with_class("core.Lazy", "method.lr=0.02", *overrides))
     failed = table[table.lr == 0.04]
-    assert (failed.failure == "no more, of this").all()
+    assert failed.failure.str.startswith(why).all()
     assert (failed.diverged_at == 21).all()
     assert (failed.status == np.where(failed.step < 21, "ok", "failed")).all()
     assert (failed.excess_loss.isna() == (failed.step >= 21)).all()
@@ -311,10 +348,17 @@ def test_a_class_in_a_file_beside_its_method_is_used(tmp_path):
         sys.modules.pop(name, None)
 
 
-def test_a_file_that_cannot_be_loaded_is_refused_with_its_error(tmp_path):
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("import no_such_package", "ModuleNotFound"),
+        ("raise SystemExit('done')", "SystemExit: done"),
+    ],
+)
+def test_a_file_that_cannot_be_loaded_is_refused_with_its_error(tmp_path, code, why):
     (tmp_path / "brought.yaml").write_text(METHOD)
-    (tmp_path / "brought_optimizer.py").write_text("import no_such_package\n")
-    with pytest.raises(ConfigError, match="brought_optimizer.py cannot be loaded: ModuleNotFound"):
+    (tmp_path / "brought_optimizer.py").write_text(f"{code}\n")
+    with pytest.raises(ConfigError, match=f"brought_optimizer.py cannot be loaded: {why}"):
         run_one("method=brought", *SMALL, methods_from=str(tmp_path))
 
 

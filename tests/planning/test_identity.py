@@ -18,8 +18,10 @@ SAME = [
     ("method.kfac.lr=[0.4]", "method.kfac.lr=0.4", "methods.kfac.lr=[ 0.40 ]"),
     ("method.kfac.damping=1", "method.kfac.damping=[1.0]", "method.kfac={damping: 1}"),
     ("method.kfac.options.lr_head=1", "method.kfac.options.lr_head=1.0"),
-    ("seeds=5", "seeds=[0,1,2,3,4]", "+seeds=5"),
-    ("steps=1_500", "steps=1500", "++steps=1500"),
+    ("task.kappa_x=[1,50]", "task.kappa_x=[1,50,1,50.0]"),
+    ("seeds=5", "seeds=[0,1,2,3,4]", "+seeds=5", "seeds=5.0", "seeds=[0,1.0,2,3,4e0]"),
+    ("steps=1_500", "steps=1500", "++steps=1500", "steps=1.5e3"),
+    ("record_every=2", "record_every=2.0"),
     ("experiment.target=0.3", "experiment.target=3e-1"),
     ("+method=soap", "+method='soap'"),
 ]
@@ -131,3 +133,21 @@ def test_a_list_of_one_is_that_value_also_where_lists_are_no_axis():
     assert contents("task.noise=[0.5]", "paper") == contents("task.noise=0.5", "paper")
     with pytest.raises(ConfigError, match="allowed is one value"):
         plan("contraction", "paper", ["task.noise=[0.5,1]"])
+
+
+def test_a_single_step_size_that_is_always_reported_is_a_list_of_one():
+    one, listed = (
+        plan("condition_study", "quick", [f"method.kfac.fixed_lr={value}"]).cells
+        for value in ("0.1", "[0.1]")
+    )
+    assert one == listed
+
+
+def test_a_number_of_an_option_is_of_the_kind_that_it_replaces():
+    """So that it is no other job's: soap's weight decay is 0.0 in its file."""
+    zeros = [(f"method.soap.options.weight_decay={zero}",) for zero in ("0", "0.0")]
+    standing, *others = (
+        [one.job.digest for one in Pipeline(request).jobs["modern_optimizers"]]
+        for request in (Request(("modern_optimizers",), "quick", words) for words in ((), *zeros))
+    )
+    assert others == [standing, standing]

@@ -13,7 +13,9 @@ import pytest
 from matplotlib import pyplot as plt
 
 from checkout import TINY, Checkout, only
+from layerwise.command.snakemake import _environment
 from layerwise.results.tables import read_table
+from layerwise.tasks.run import _threads
 
 pytestmark = pytest.mark.processes
 
@@ -62,7 +64,7 @@ def programs(folder: Path) -> Path:
 def run(checkout: Checkout, cores: int, **environment: str) -> None:
     """The small pipeline in a changed environment, by the command."""
     words = ["reproduce", "contraction", "--scale", "quick", "--cores", str(cores), *TINY]
-    command = [sys.executable, "-m", "layerwise.cli", *words]
+    command = [sys.executable, "-m", "layerwise_command", *words]
     path = [str(Path(sys.executable).parent), environment.pop("PATH", os.environ["PATH"])]
     changed = {"PYTHONPATH": str(checkout.folder / "src"), **environment}
     done = subprocess.run(
@@ -82,9 +84,19 @@ def test_threads_change_results_by_rounding_alone(tmp_path):
             [sys.executable, "-m", "layerwise.simulate", *words],
             env=os.environ | {"OMP_NUM_THREADS": threads}, check=True, capture_output=True,
         )  # fmt: skip
-        assert json.loads(Path(f"{out}.json").read_text())["threads"] == int(threads)
+        threads_used = json.loads(Path(f"{out}.json").read_text())["threads"]
+        assert threads_used == min(int(threads), os.cpu_count() or 1)
         found.append(read_table(out))
     pd.testing.assert_frame_equal(*found, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("said", "threads"),
+    [("1,2", 1), (" 1 ", 1), ("", 1), ("0", 1), ("-3", 1), ("many", 1), ("99999", os.cpu_count())],
+)
+def test_threads_are_as_openmp_is_told_and_no_more_than_cpus(monkeypatch, said, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert _threads() == threads
 
 
 MATPLOTLIBRC = """
@@ -95,11 +107,20 @@ figure.dpi: 40
 savefig.bbox: tight
 lines.marker: o
 """
+# Of a cluster's login, read by every bash.
+BASH_ENV = """
+cd /
+python() { return 3; }
+"""
 PROFILE = """
 quiet: [all]
 rerun-triggers: [mtime]
 forceall: true
 """
+
+
+# What a user's folder may hide: this package, some that it needs, modules of Python's own.
+HIDING = ("layerwise", "hydra", "numpy", "pandas", "snakemake", "random", "statistics", "logging")
 
 
 def users_packages(folder: Path) -> Path:
@@ -115,9 +136,10 @@ def users_packages(folder: Path) -> Path:
 def users_own(folder: Path, checkout: Checkout) -> dict[str, str]:
     """Settings that a user may have made for other programs, as environment variables."""
     (folder / "matplotlibrc").write_text(MATPLOTLIBRC)
+    (folder / "bashrc").write_text(BASH_ENV)
     (folder / "profile").mkdir()
     (folder / "profile/config.yaml").write_text(PROFILE)
-    for name in ("config", "scripts", "tasks", "figures", "helpers", "command"):
+    for name in ("config", "scripts", "tasks", "figures", "helpers", "command", *HIDING):
         (folder / "packages" / name).mkdir(parents=True)
         code = f"raise ImportError('the user\\'s {name}')\n"
         (folder / "packages" / name / "__init__.py").write_text(code)
@@ -126,9 +148,9 @@ def users_own(folder: Path, checkout: Checkout) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(path),
         "MATPLOTLIBRC": str(folder / "matplotlibrc"), "MPLBACKEND": "no such backend",
         "PYTHONUSERBASE": str(users_packages(folder / "user")),
-        "SNAKEMAKE_PROFILE": str(folder / "profile"),
-        "PYTHONOPTIMIZE": "1", "PYTHONSAFEPATH": "1", "LC_ALL": "C", "PYTHONUTF8": "0",
-        "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "latin-1",
+        "SNAKEMAKE_PROFILE": str(folder / "profile"), "BASH_ENV": str(folder / "bashrc"),
+        "PYTHONOPTIMIZE": "1", "PYTHONWARNINGS": "error", "PYTHONSAFEPATH": "1", "LC_ALL": "C",
+        "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "latin-1",
     }  # fmt: skip
 
 
@@ -162,10 +184,19 @@ def test_results_do_not_depend_on_the_machine_around_them(small_once, tmp_path):
     assert "its settings changed" in explained(bare, words, own)
 
 
+def test_what_hides_nothing_is_found_in_a_folder_that_hides_something(tmp_path, monkeypatch):
+    (tmp_path / "random.py").write_text("raise ImportError('the user's')\n")
+    (tmp_path / "optimizer_of_mine.py").write_text("import random\nprint(random.Random)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONINSPECT", "1")  # then Python stays, and ends as one that failed
+    code = "import random, layerwise, optimizer_of_mine, sys; sys.exit()"
+    subprocess.run([sys.executable, "-c", code], env=_environment(), check=True)
+
+
 def explained(checkout: Checkout, words: Sequence[str], environment: Mapping[str, str]) -> str:
     """What `layerwise explain` says in a changed environment."""
     done = subprocess.run(
-        [sys.executable, "-m", "layerwise.cli", *words], cwd=checkout.folder, encoding="latin-1",
+        [sys.executable, "-m", "layerwise_command", *words], cwd=checkout.folder, encoding="latin-1",
         capture_output=True, env=os.environ | environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -60,7 +60,8 @@ def said(python: Path, folder: Path, *words: str) -> subprocess.CompletedProcess
 def test_what_needs_no_checkout_works(python: Path, tmp_path: Path) -> None:
     done = said(python, tmp_path, "-c", USE)
     assert done.returncode == 0, done.stderr
-    listed = said(python, tmp_path, "-m", "layerwise.cli", "list")
+    (script,) = python.parents[1].glob("lib/*/site-packages/bin/layerwise")
+    listed = said(python, tmp_path, str(script), "list")
     assert "  contraction " in listed.stdout and "  kfac_average " in listed.stdout
     done = said(python, tmp_path, "-m", "layerwise.simulate", "seeds=1", "steps=1", "out=a.parquet")
     assert done.returncode == 0, done.stderr
@@ -73,8 +74,12 @@ def test_what_needs_no_checkout_works(python: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["reproduce contraction", "explain", "new-method mine", "page --no-browser"]
-)
+    "words",
+    [
+        "reproduce contraction", "explain", "new-method mine", "page --no-browser", "results",
+        "results remove quick", "export contraction", "compare paper quick",
+    ],
+)  # fmt: skip
 def test_what_needs_the_checkout_says_so(python: Path, tmp_path: Path, words: str) -> None:
     done = said(python, tmp_path, "-m", "layerwise.cli", *words.split())
     assert done.returncode == 2 and done.stdout == ""

@@ -110,6 +110,15 @@ def test_a_script_ends_as_it_would(surroundings, tmp_path, body, status):
         assert both(surroundings, script, cwd=tmp_path)[0] == status
 
 
+def test_a_job_leaves_the_folder_that_stands_for_one_in_the_home(snakemake):
+    """Matplotlib makes it once, as it is imported, and removes it as its process ends."""
+    name = f"{snakemake.pid} test-{token_hex(8)}"
+    given = os.environ | {"MPLCONFIGDIR": os.devnull, "LAYERWISE_WARM": name}
+    for _ in range(3):
+        ran = start(given, str(SCRIPTS / "plot.py"), "--help")
+        assert ran.returncode == 0 and "Traceback" not in ran.stderr
+
+
 def test_a_job_that_is_killed_has_failed(surroundings, tmp_path):
     script = tmp_path / "killed.py"
     script.write_text("import os; os.kill(os.getpid(), 9)\n")

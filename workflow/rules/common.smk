@@ -35,6 +35,10 @@ os.environ.update(LAYERWISE_WARM=WARM)
 # Figures are files. What a user's shell names instead may not be there, and then nothing can be drawn.
 os.environ.update(MPLBACKEND="agg")
 
+# What a user has every bash do first may name another python, or another folder.
+for name in ("BASH_ENV", "BASH_FUNC_python%%"):
+    os.environ.pop(name, None)
+
 
 wildcard_constraints:
     # The folder of a scale and its overrides, with its slash; none for the paper's scale as it stands.

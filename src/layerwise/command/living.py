@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from layerwise.command.results import found_in, listed, removed, to_remove
-from layerwise.command.snakemake import PROJECT
+from layerwise.planning.places import PROJECT, need_checkout
 from layerwise.planning.request import from_words
 from layerwise.results.folders import named
 from layerwise.settings.validation import ConfigError
@@ -19,6 +19,7 @@ Label = Annotated[str, typer.Argument(metavar="LABEL", help="As `layerwise resul
 @results_app.callback(invoke_without_command=True)
 def results(context: typer.Context) -> None:
     """List folders of results with their sizes, ages and overrides, or remove one."""
+    need_checkout("layerwise results")
     if context.invoked_subcommand is None:
         typer.echo("\n".join(listed(PROJECT)))
 
@@ -57,6 +58,7 @@ def export_(
     ] = None,
 ) -> None:
     """Put an experiment's tables, figures and records into one archive."""
+    need_checkout("layerwise export")
     from layerwise.command.export import export  # pandas takes its time
 
     request = from_words([experiment, *(overrides or [])], scale, methods_from)
@@ -74,6 +76,7 @@ def compare_(
     second: Annotated[str, typer.Argument(metavar="B")],
 ) -> None:
     """Show what differs between two folders of results: settings, choices, metrics paired by seed."""
+    need_checkout("layerwise compare")
     from layerwise.command.compare import compared
 
     found = found_in(PROJECT)

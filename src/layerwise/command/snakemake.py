@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
+from pkgutil import iter_modules
 from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import NamedTuple
@@ -89,16 +91,29 @@ def _environment() -> dict[str, str]:
     given = [
         os.path.abspath(one) for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one
     ]
+    last = [folder for folder in given if _hides(folder, sources)]
+    first = [folder for folder in given if folder not in last]
     environment = os.environ | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-        "PYTHONPATH": os.pathsep.join([*sources, *given]),
+        "PYTHONPATH": os.pathsep.join([*sources, *first]),
+        "LAYERWISE_PATH": os.pathsep.join(last),
         "PYTHONUTF8": "1",
     }
-    # A profile of the user's may have results not made again that are due.
-    environment.pop("SNAKEMAKE_PROFILE", None)
+    # A profile of the user's may have results not made again that are due, and a Python that stays to be
+    # inspected ends as one that failed.
+    for name in ("SNAKEMAKE_PROFILE", "PYTHONINSPECT"):
+        environment.pop(name, None)
     if not _has_cache():
         environment["XDG_CACHE_HOME"] = str(PROJECT / ".snakemake" / "cache")
     return environment
+
+
+def _hides(folder: str, sources: Sequence[str]) -> bool:
+    """Whether a folder on Python's path has what would be taken for the project's package, an installed one
+    or a module of Python's own."""
+    installed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *sources}
+    own = sys.stdlib_module_names.union(one.name for one in iter_modules(installed))
+    return any(one.name in own for one in iter_modules([folder]))
 
 
 def _has_cache() -> bool:

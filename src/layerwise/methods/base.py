@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from layerwise.methods.optimizer_class import optimizer_class
+from layerwise.methods.optimizer_class import RAISED, optimizer_class
 from layerwise.networks.base import Layers, Need, View
 from layerwise.settings.method import MethodSettings
 from layerwise.settings.validation import ConfigError
@@ -169,7 +169,7 @@ def _from_file(module: str, path: Path) -> ModuleType:
     sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(found)
-    except Exception as error:  # whatever a user's file raises
+    except RAISED as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{path} cannot be loaded: {type(error).__name__}: {reason}") from None
     finally:

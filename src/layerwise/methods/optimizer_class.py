@@ -12,6 +12,8 @@ from layerwise.settings.validation import ConfigError, nearest
 
 POSITIONAL = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
 KEYWORDS = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+# Whatever another package raises, and leaves by.
+RAISED = (Exception, SystemExit)
 OPEN = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 
 
@@ -29,13 +31,13 @@ def optimizer_class(path: str, own: ModuleType | None = None) -> type[Optimizer]
     where, _, name = path.rpartition(".")
     try:
         module = own or importlib.import_module(where)
-    except Exception as error:  # whatever another package raises while it is imported
+    except RAISED as error:
         raise ConfigError(
             f"method.options.optimizer = {path!r} is not allowed: {where} cannot be imported ({error})"
         ) from None
     try:
         found = getattr(module, name)  # also of what a module makes when it is asked for
-    except Exception:  # its __getattr__ may import, and so raise anything
+    except RAISED:  # its __getattr__ may import, and so raise anything
         found = None
     if not (isinstance(found, type) and issubclass(found, Optimizer)):
         raise ConfigError(

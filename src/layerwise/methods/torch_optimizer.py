@@ -11,9 +11,14 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from layerwise.methods.base import Lost, OfGradients, Scale, Steps
-from layerwise.methods.optimizer_class import check_keywords, check_taken, optimizer_class
+from layerwise.methods.optimizer_class import (
+    RAISED,
+    check_keywords,
+    check_taken,
+    optimizer_class,
+)
 from layerwise.networks.base import Layers, View
-from layerwise.settings.validation import ConfigError
+from layerwise.settings.validation import ConfigError, one_line
 
 # Steps in which an optimiser must have moved every layer. Some count the first ones down, or look only at
 # every tenth gradient.
@@ -105,13 +110,13 @@ class TorchOptimizer(OfGradients):
         parameters = tuple(Parameter(layer.clone()) for layer in layers)
         return Run(self._class(list(parameters), lr=lr, **self._settings), parameters)
 
-    def _answer(self, weights: Layers, error: Exception) -> str:
+    def _answer(self, weights: Layers, error: BaseException) -> str:
         """What the class says to plain parameters. Some look for keys of their own in groups, and stumble
         over what is none; then what it says to a group without them."""
         parameters = [Parameter(layer.clone()) for layer in weights]
         try:
             self._class([{"params": parameters}], lr=TRIED_LR, **self._settings)
-        except Exception as of_group:
+        except RAISED as of_group:
             if type(of_group) is not type(error):
                 return f"{_said(of_group)!r} to a parameter group with no keys of its own"
         return repr(_said(error))
@@ -129,7 +134,7 @@ class TorchOptimizer(OfGradients):
             for lr in dict.fromkeys(self._lrs):
                 self._run(start, lr)
             run = self._run(start, TRIED_LR)
-        except Exception as error:  # whatever another package raises
+        except RAISED as error:
             raise ConfigError(f"{refused} answers {self._answer(start, error)}") from None
         check_taken(self._path, run.optimizer, TRIED_LR, self._settings)
         weights = start
@@ -189,12 +194,21 @@ def _stepped(run: Run | Lost, gradients: Layers) -> Run | Lost:
     """The run after a step, at the point of its eval() if it has one."""
     if isinstance(run, Lost):
         return run
-    for parameter, gradient in zip(run.parameters, gradients, strict=True):
-        parameter.grad = gradient
-    stepped = _unless_lost(run, run.optimizer.step)
+    stepped = _unless_lost(run, lambda: _step(run, gradients))
     if isinstance(stepped, Run) and _averages(run.optimizer):
         return _unless_lost(run, run.optimizer.eval)
     return stepped
+
+
+def _step(run: Run, gradients: Layers) -> None:
+    for parameter, gradient in zip(run.parameters, gradients, strict=True):
+        parameter.grad = gradient
+    run.optimizer.step()
+    for parameter, gradient in zip(run.parameters, gradients, strict=True):
+        if (parameter.shape, parameter.dtype) != (gradient.shape, gradient.dtype):
+            raise TypeError(
+                f"a step has made a parameter {parameter.dtype} of shape {parameter.shape}"
+            )
 
 
 def _unless_lost(run: Run, call: Any) -> Run | Lost:
@@ -203,11 +217,14 @@ def _unless_lost(run: Run, call: Any) -> Run | Lost:
         call()
     except OF_THE_MACHINE:
         raise
-    except Exception as error:
+    except RAISED as error:
         return Lost(_said(error))
     return run
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     """What an exception says, on one line; its kind, where it says nothing."""
-    return " ".join(str(error).split()) or type(error).__name__
+    try:
+        return one_line(str(error)) or type(error).__name__
+    except Exception:  # of its own, while it is asked
+        return type(error).__name__

@@ -24,23 +24,27 @@ def check_option(group: str, name: str, methods_from: Sequence[str] = ()) -> Non
     """Refuse an unknown option of a group, naming the nearest. Raises ConfigError."""
     allowed = options(group, methods_from)
     if name not in allowed:
-        hint = _elsewhere(name) if group == "experiment" else ""
-        raise ConfigError(
-            f"{group} = {name!r} is unknown{hint or nearest(name, allowed)} (allowed are "
-            f"{', '.join(allowed)})"
-        )
+        hint = nearest(name, allowed)
+        if group == "experiment":
+            hint = _elsewhere(name) or hint or nearest(name, [*options("method"), *_drawn()])
+        raise ConfigError(f"{group} = {name!r} is unknown{hint} (allowed are {', '.join(allowed)})")
 
 
 def _elsewhere(name: str) -> str:
     """What a name is that is no experiment's, and what to type instead."""
     if name in options("method"):
         return f", it is a method: +method={name} adds it"
-    drawn = [
-        one
-        for one in options("experiment")
-        if name in load("experiment", one)[1]["experiment"]["figures"]
-    ]
+    drawn = _drawn().get(name)
     return f", it is a figure that {' and '.join(drawn)} draws" if drawn else ""
+
+
+def _drawn() -> dict[str, list[str]]:
+    """The experiments that draw each figure."""
+    found: dict[str, list[str]] = {}
+    for name in options("experiment"):
+        for figure in load("experiment", name)[1]["experiment"]["figures"]:
+            found.setdefault(figure, []).append(name)
+    return found
 
 
 @cache

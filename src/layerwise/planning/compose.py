@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from layerwise.planning.choices import as_it_stands, check_option, load, options
+from layerwise.planning.identity import as_before, plain, value_of
 from layerwise.planning.method_files import load_method, method_files
 from layerwise.planning.overrides import Change, Overrides, parsed, read, refuse_resolvers, spelled
 from layerwise.settings.run import RunSettings, run_settings
@@ -55,8 +56,11 @@ def _apply(change: Change, config: DictConfig) -> None:
     refused = f"{change.typed} = {change.text} is not allowed:"
     if not isinstance(change.value, dict) and (below := _below(config, change.key)):
         raise ConfigError(f"{refused} it stands for several keys, such as {spelled(below)}")
+    value = plain(change.value)
+    if ".options" in change.key or isinstance(value, dict):  # other keys have types of their own
+        value = as_before(value, value_of(change.key, OmegaConf.to_container(config)))
     try:
-        OmegaConf.update(config, change.key, change.value, merge=True, force_add=change.adds)
+        OmegaConf.update(config, change.key, value, merge=True, force_add=change.adds)
     except (ConfigAttributeError, ConfigKeyError):
         known = [spelled(key) for key in _keys(OmegaConf.to_container(config))]
         hint = nearest(spelled(change.key), known)
@@ -147,6 +151,10 @@ def paths_of(config: DictConfig) -> tuple[Path, Path | None]:
     for key in PATH_KEYS:
         if key not in config:
             raise ConfigError(f"{key} is missing")
+    if "://" in str(config.out):
+        raise ConfigError(
+            f"out = {str(config.out)!r} is not allowed: allowed are files, no addresses"
+        )
     out = Path(str(config.out)).expanduser()
     if out.suffix not in (".parquet", ".csv"):
         raise ConfigError(f"out = {str(out)!r} is not allowed: allowed are .parquet and .csv files")

@@ -6,9 +6,9 @@ none. So sets of overrides that plan the same share a folder.
 """
 
 import hashlib
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any, get_origin
 
 from layerwise.planning.choices import as_it_stands, options
@@ -30,18 +30,32 @@ AFTER_RUNS = re.compile(r"experiment\.(figures|caption)|methods\.\w+\.label")
 # A word that Hydra reads as text without quotes.
 WORD = re.compile(r"[A-Za-z_][\w.-]*")
 MISSING = object()
+EXACT = 2**53  # below, floats have every whole number
+# Keys of a method whose single number stands for a list of one.
+NUMBERS = (".lr", ".damping", ".fixed_lr")
 OTHER_WORDS = ("true", "false", "null", "nan", "inf")
 
 
 def plain(value: Any) -> Any:
     """A value whose whole numbers are ints, also within lists and dictionaries."""
-    if isinstance(value, float) and math.isfinite(value) and value == int(value):
+    if isinstance(value, float) and abs(value) < EXACT and value == int(value):
         return int(value)
     if isinstance(value, list):
         return [plain(one) for one in value]
     if isinstance(value, dict):
         return {str(key): plain(one) for key, one in value.items()}
     return value
+
+
+def as_before(value: Any, before: Any) -> Any:
+    """A plain value with its whole numbers as what they replace: floats in the place of floats."""
+    if isinstance(value, list) and isinstance(before, list):
+        pairs = zip_longest(value, before[: len(value)])
+        return [as_before(one, old) for one, old in pairs]
+    if isinstance(value, dict) and isinstance(before, dict):
+        return {key: as_before(one, before.get(key)) for key, one in value.items()}
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return float(value) if is_whole and isinstance(before, float) else value
 
 
 def one_value(key: str, value: Any) -> Any:
@@ -56,9 +70,16 @@ def as_used(key: str, value: Any) -> Any:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if key == "seeds" and is_number and isinstance(value, int) and 1 <= value <= MAX_SEEDS:
         return list(range(value))
-    if key.startswith("methods.") and key.endswith((".lr", ".damping")) and is_number:
+    if key.startswith("methods.") and key.endswith(NUMBERS) and is_number:
         return [value]
-    return one_value(key[5:], value) if key.startswith("task.") else value
+    return one_value(key[5:], _distinct(key[5:], value)) if key.startswith("task.") else value
+
+
+def _distinct(key: str, value: Any) -> Any:
+    """The value of a key of the task with each value of an axis once, as problems are."""
+    if not isinstance(value, list) or key in LIST_KEYS:
+        return value
+    return list({canonical(one): one for one in value}.values())
 
 
 def effects(overrides: Overrides) -> dict[str, Any]:
@@ -113,11 +134,11 @@ def _is_idle(key: str, found: dict[str, Any], name: str, scale: str) -> bool:
         return False
     if first == "task" and any(rest in entry for entry in files["experiment"]["problems"]):
         return False
-    value = _value_of(key, files)
+    value = value_of(key, files)
     return value is not MISSING and canonical(as_used(key, value)) == canonical(found[key])
 
 
-def _value_of(key: str, files: dict[str, Any]) -> Any:
+def value_of(key: str, files: Any) -> Any:
     """The value of a dotted key, MISSING where there is none."""
     value: Any = files
     for part in key.split("."):
@@ -153,7 +174,7 @@ def words_of(
     chosen = overrides.task, overrides.methods_from
     stand = [as_it_stands(name, scale, *chosen)[1] for name in names]
     added = {change.key for change in overrides.changes if change.adds}
-    adds = {key for key in added if any(_value_of(key, files) is MISSING for files in stand)}
+    adds = {key for key in added if any(value_of(key, files) is MISSING for files in stand)}
     words = []
     for key, value in sorted(found.items()):
         if key == "methods_from":

@@ -30,6 +30,8 @@ ELSEWHERE = {
 }
 
 
+# Where a text goes on with another override.
+SECOND = re.compile(r"[ ,]\s*\+*[A-Za-z_][\w.]*=")
 # Elements of a list that are parsed at once.
 LONG = 50
 
@@ -168,6 +170,15 @@ def parsed(text: str, may_delete: bool = False) -> Override:
 
 def malformed(text: str) -> str:
     """The refusal of an override that Hydra cannot read, with what to type where its value needs quotes."""
+    value = text.partition("=")[2]
+    for opens, closes in ("[]", "{}"):
+        if value.startswith(opens) and value.count(opens) != value.count(closes):
+            return f"the override {text!r} is not allowed: its {opens} and {closes} do not belong together"
+    if "/" not in value and (more := SECOND.search(value)):
+        return (
+            f"the override {text!r} is not allowed: {more[0].strip(' ,')} begins another one, which is a "
+            "word of its own"
+        )
     if typed := _quoted(text):
         return (
             f"the override {text!r} is not allowed: its value needs quotes of its own, type {typed}"

@@ -18,7 +18,7 @@ from layerwise.planning.overrides import Overrides, read
 from layerwise.results.files import canonical
 from layerwise.settings.experiment import Experiment, Scale
 from layerwise.settings.memory import ROW_BYTES, rows
-from layerwise.settings.method import filled_in
+from layerwise.settings.method import as_list, filled_in
 from layerwise.settings.run import run_settings
 from layerwise.settings.selection import NOTHING
 from layerwise.settings.validation import ConfigError, nearest, validate
@@ -161,7 +161,9 @@ def _plan(name: str, scale: str, overrides: Overrides, everywhere: bool) -> Expe
     for method in experiment.methods:
         methods[method] = filled_in(methods[method], base["task"])
         if isinstance(lr := methods[method]["lr"], list) and f"methods.{method}.lr" not in changed:
-            kept = {*scaled.thinned(lr, scaled.lr_points), *methods[method].get("fixed_lr", [])}
+            fixed = as_list(methods[method].get("fixed_lr"))
+            also = fixed if isinstance(fixed, list) else []  # what is none is refused with the rest
+            kept = [*scaled.thinned(lr, scaled.lr_points), *also]
             methods[method]["lr"] = [value for value in lr if value in kept]
     set_keys = [key for key in base["task"] if f"task.{key}" in changed and key not in LIST_KEYS]
     replaced = {key: one_value(key, base["task"][key]) for key in set_keys}
@@ -204,7 +206,7 @@ def _tuning(experiment: Experiment, tune_seeds: Any, changed: set[str]) -> dict[
     if experiment.reports == "all" or experiment.select_by == NOTHING:
         if tune_seeds is not None and "tune_seeds" in changed:
             raise ConfigError(
-                f"tune_seeds = {tune_seeds} is not allowed: all choices are reported, leave null"
+                f"tune_seeds = {tune_seeds!r} is not allowed: all choices are reported, leave null"
             )
         return {"tune_seeds": None}
     if tune_seeds is None:

@@ -10,7 +10,7 @@ from layerwise.settings.tasks import TASKS
 from layerwise.settings.validation import NonNegative, Positive, Settings, validate
 
 
-def _as_list(value: Any) -> Any:
+def as_list(value: Any) -> Any:
     """A single number stands for a list of one."""
     return [value] if isinstance(value, int | float) and not isinstance(value, bool) else value
 
@@ -52,11 +52,11 @@ class MethodSettings(Settings):
     # The file of options.optimizer, likewise.
     optimizer_file: str | None = None
     network: str  # of the task's
-    lr: Annotated[list[Positive], BeforeValidator(_as_list), Field(min_length=1)]
+    lr: Annotated[list[Positive], BeforeValidator(as_list), Field(min_length=1)]
     # Empty where the rule has no damping.
-    damping: Annotated[list[NonNegative], BeforeValidator(_as_list)]
+    damping: Annotated[list[NonNegative], BeforeValidator(as_list)]
     # Step sizes of the grid that are reported whatever is selected, until half of stop_at.
-    fixed_lr: Annotated[list[Positive], BeforeValidator(_as_list)] = []
+    fixed_lr: Annotated[list[Positive], BeforeValidator(as_list)] = []
     options: Annotated[dict[str, Any], AfterValidator(_typed)]
 
     @property

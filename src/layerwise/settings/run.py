@@ -39,6 +39,8 @@ def _as_seeds(value: Any) -> Any:
         if not 1 <= value <= MAX_SEEDS:
             raise ValueError(f"allowed is a count from 1 to {MAX_SEEDS}, or a list of seeds")
         return list(range(value))
+    if not isinstance(value, list):
+        raise ValueError(f"allowed is a count from 1 to {MAX_SEEDS}, or a list of seeds")
     return value
 
 

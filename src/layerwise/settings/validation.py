@@ -16,8 +16,13 @@ class ConfigError(ValueError):
     with escapes for what does not print and overlong words cut."""
 
     def __init__(self, text: str) -> None:
-        line = " ".join(_cut(word) for word in text.split())
-        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
+        super().__init__(one_line(text))
+
+
+def one_line(text: str) -> str:
+    """A text in one line, with escapes for what does not print and overlong words cut."""
+    line = " ".join(_cut(word) for word in text.split())
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def _cut(word: str) -> str:
@@ -36,8 +41,9 @@ def nearest(name: str, allowed: list[str]) -> str:
     # A key's last word alone is that key's, however long the rest is.
     below = [one for one in allowed if name and one.endswith(f".{name}")]
     close = sorted(below, key=lambda one: one.count("."))[:1]
-    close = close or get_close_matches(name, allowed, n=1, cutoff=0.5)
-    return f", did you mean {close[0]!r}?" if close else ""
+    lower = {one.lower(): one for one in allowed}
+    close = close or get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
+    return f", did you mean {lower.get(close[0], close[0])!r}?" if close else ""
 
 
 def _sentence(error: ValidationError, prefix: str) -> str:
@@ -58,6 +64,8 @@ def _sentence(error: ValidationError, prefix: str) -> str:
         hint = nearest(first["input"], choices)
     if first["type"] == "extra_forbidden":
         allowed = "it is unknown"
+    if first["type"] == "list_type" and isinstance(first["input"], str | int | float):
+        allowed = f"allowed is a list, as in {key}=[{first['input']}]"
     if first["type"] == "too_short":
         allowed = "at least one value is needed"
     if first["type"] == "missing":

@@ -138,9 +138,10 @@ def _took(ran: Ran, common: Seconds, groups: int) -> dict[str, float]:
 
 
 def _threads() -> int:
-    """The first number of OMP_NUM_THREADS, which may be a list, one for each level; else one."""
+    """The first number of OMP_NUM_THREADS, which may be a list, one for each level; else one. No more than
+    there are CPUs: thousands would take minutes to start."""
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return int(first) if first.isdecimal() and int(first) > 0 else 1
+    return min(int(first), os.cpu_count() or 1) if first.isdecimal() and int(first) > 0 else 1
 
 
 def _write(table: pd.DataFrame, record: dict[str, Any], out: Path) -> None:
