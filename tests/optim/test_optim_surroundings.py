@@ -108,6 +108,7 @@ def test_a_copied_pair_trains_on(duplicate):
 
 def test_an_optimiser_is_freed_with_its_model():
     """The hook that it puts up is taken down, also where a scheduler makes a cycle."""
+    gc.collect()  # optimisers of other tests
     hooks = torch.nn.modules.module._global_forward_hooks
     before = len(hooks)
     model, optimizer = trained_net()

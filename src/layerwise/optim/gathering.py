@@ -14,6 +14,7 @@ from layerwise.optim import engine
 from layerwise.optim.curvature import hessian_roots
 from layerwise.optim.graph import Call
 from layerwise.optim.layers import Layer, factor_dtype
+from layerwise.optim.precision import coarser
 from layerwise.optim.sums import Sums, input_gram, output_gram
 
 Options = Mapping[str, Any]
@@ -30,6 +31,7 @@ class Pending:
     parameter: Tensor  # to whose gradient the pass adds
     continues: bool  # whether it has a gradient already, with sums
     samples: int
+    precision: torch.dtype  # the coarsest of a call's, or that of the factors
     inputs: list[Tensor] = field(default_factory=list)  # a call each, (samples, positions, d_in)
     gradients: list[Tensor] = field(default_factory=list)  # likewise, by the call's output
     outputs: Tensor | None = None  # sum of J^T H J
@@ -57,6 +59,7 @@ class Gathered:
     options: Options
     backward: int
     parameter: Tensor
+    precision: torch.dtype
     gradient: weakref.ref[Tensor]
 
     @property
@@ -73,9 +76,9 @@ def gathered(pending: Pending, old: Gathered | None) -> Gathered | None:
     gradient = pending.parameter.grad
     if gradient is None:
         return None
-    sums, refusal = pending.sums(), pending.refusal
+    sums, refusal, precision = pending.sums(), pending.refusal, pending.precision
     if old is not None and (pending.continues or old.backward == pending.backward):
-        refusal = old.refusal or refusal
+        refusal, precision = old.refusal or refusal, coarser(old.precision, precision)
         if old.options != pending.options:
             refusal = refusal or "has a gradient of passes with different options"
         sums = None if refusal or sums is None or old.sums is None else old.sums + sums
@@ -86,6 +89,7 @@ def gathered(pending: Pending, old: Gathered | None) -> Gathered | None:
         pending.options,
         pending.backward,
         pending.parameter,
+        precision,
         weakref.ref(gradient),
     )
 

@@ -31,6 +31,7 @@ from layerwise.optim.gathering import (
 )
 from layerwise.optim.graph import calls_below, note_call
 from layerwise.optim.layers import Layer, factor_dtype
+from layerwise.optim.precision import coarser, without_autocast
 
 
 @dataclass(eq=False)
@@ -137,7 +138,7 @@ class Recorder:
                 "is used outside its own call as well, and KFAC would leave that use out of its "
                 "factors"
             )
-        with torch.no_grad():
+        with torch.no_grad(), without_autocast(self._layers):
             found = self._take(this, calls, output)
             gather_outputs(this.pending, found, top, output, gradient.detach())
 
@@ -149,7 +150,8 @@ class Recorder:
         continues = old is not None and old.current
         samples = len(output) if output.ndim else 0
         backward = engine.backward_id()
-        pending = Pending(layer, options, backward, parameter, continues, samples)
+        precision = factor_dtype(layer.weight)
+        pending = Pending(layer, options, backward, parameter, continues, samples, precision)
         this.pending[layer] = pending
         engine.after_backward(partial(self._keep, this, pending))
 
@@ -166,6 +168,7 @@ class Recorder:
             if pending.refusal is None and call.inputs is not None:
                 rows = layer.input_rows(call.module, call.inputs)
                 pending.inputs.append(rows.to(factor_dtype(layer.weight)))
+                pending.precision = coarser(pending.precision, call.precision)
                 found.setdefault(layer, []).append((edge, call))
             call.counted = (pending.backward, this)
             if not engine.keeps_graph():
@@ -175,7 +178,7 @@ class Recorder:
     def _keep(self, this: Pass, pending: Pending) -> None:
         """The backward pass has added to the gradient, and its factors belong to that now."""
         this.pending.pop(pending.layer, None)
-        with torch.no_grad():
+        with torch.no_grad(), without_autocast(self._layers):
             kept = gathered(pending, self.gathered.get(pending.layer))
         if kept is not None:
             self.gathered[pending.layer] = kept
