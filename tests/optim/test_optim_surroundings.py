@@ -248,6 +248,43 @@ def test_two_threads_train_as_each_would_alone(kind):
             assert all_equal(alone[seed], together[seed])
 
 
+@pytest.mark.parametrize("kind", ["gauss_newton", "empirical", "none"])
+def test_threads_may_accumulate_into_one_gradient(kind):
+    """They wait for each other before their backward passes, so that these overlap."""
+    model, (x, y) = deep_net(), batch()
+    optimizer = KFAC(model, 0.1, precondition_outputs=kind)
+    ready = threading.Barrier(4)
+
+    def wait(gradient):
+        ready.wait(10)
+
+    def train(part):
+        loss = half_mse(model(x[part]), y[part]) / 4
+        loss.register_hook(wait)
+        loss.backward()
+
+    threads = [threading.Thread(target=train, args=(slice(10 * i, 10 * i + 10),)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    optimizer.step()
+    alone = deep_net()
+    take_step(alone, KFAC(alone, 0.1, precondition_outputs=kind), (x, y))
+    for a, b in zip(parameters_of(model), parameters_of(alone), strict=True):
+        assert_close(a, b)
+
+
+def test_a_shallow_copy_within_a_gradient_is_refused():
+    """It has the gradient, and not the sums that belong to it."""
+    model, optimizer = trained_net()
+    backward(model, optimizer, batch(1))
+    with pytest.raises(RuntimeError, match="Layer '0' has a gradient .* came before KFAC was made"):
+        copy.copy(optimizer).step()
+    twin = copy.copy(optimizer)
+    take_step(model, twin, batch(1))
+
+
 def test_nothing_is_said_in_training():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

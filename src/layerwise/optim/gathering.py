@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import GradientEdge
+from torch.autograd.graph import GradientEdge, Node
 
 from layerwise.optim import engine
 from layerwise.optim.curvature import hessian_roots
@@ -49,7 +49,7 @@ class Pending:
         return Sums(self.samples, rows, inputs, outputs)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Gathered:
     """The sums that belong to a gradient, or why there are none."""
 
@@ -61,14 +61,51 @@ class Gathered:
     parameter: Tensor
     precision: torch.dtype
     gradient: weakref.ref[Tensor]
+    cleared: bool = False  # set to zero before something else was added
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the parameter still has this gradient, of whatever value."""
+        now = self.parameter.grad
+        return now is not None and now is self.gradient()
 
     @property
     def current(self) -> bool:
         """Whether the parameter still has this gradient, and the layer's was not set to zero."""
-        now = self.parameter.grad
-        if now is None or now is not self.gradient():
-            return False
-        return any(p.grad is not None and bool(p.grad.any()) for p in self.layer.held)
+        return not self.cleared and self.in_place and has_gradient(self.layer)
+
+
+def has_gradient(layer: Layer) -> bool:
+    """Whether a parameter of the layer has a gradient that is not zero."""
+    return any(p.grad is not None and bool(p.grad.any()) for p in layer.held)
+
+
+def watch(found: Gathered) -> None:
+    """See from now on whether the gradient is set to zero before something is added to it.
+
+    What is added need not come from the model, as a penalty's gradient does not.
+    """
+    reference = weakref.ref(found)
+
+    def look(_: Any) -> None:
+        watched = reference()
+        if watched is not None and watched.in_place and not has_gradient(watched.layer):
+            watched.cleared = True
+
+    nodes = [engine.accumulator(p) for p in found.layer.held if p.requires_grad]
+    handles = [node.register_prehook(look) for node in nodes]
+    weakref.finalize(found, unwatch, nodes, handles).atexit = False
+
+
+def unwatch(nodes: list[Node], handles: list[Any]) -> None:
+    """Take the hooks off the nodes, which are held until then."""
+    for handle in handles:
+        handle.remove()
+
+
+def continues(old: Gathered, pending: Pending) -> bool:
+    """Whether the pass has added to the gradient that there was, or put the sum in its place."""
+    return not old.cleared and (pending.continues or old.in_place)
 
 
 def gathered(pending: Pending, old: Gathered | None) -> Gathered | None:
@@ -77,12 +114,12 @@ def gathered(pending: Pending, old: Gathered | None) -> Gathered | None:
     if gradient is None:
         return None
     sums, refusal, precision = pending.sums(), pending.refusal, pending.precision
-    if old is not None and (pending.continues or old.backward == pending.backward):
+    if old is not None and (old.backward == pending.backward or continues(old, pending)):
         refusal, precision = old.refusal or refusal, coarser(old.precision, precision)
         if old.options != pending.options:
             refusal = refusal or "has a gradient of passes with different options"
         sums = None if refusal or sums is None or old.sums is None else old.sums + sums
-    return Gathered(
+    found = Gathered(
         pending.layer,
         sums,
         refusal,
@@ -92,6 +129,8 @@ def gathered(pending: Pending, old: Gathered | None) -> Gathered | None:
         precision,
         weakref.ref(gradient),
     )
+    watch(found)
+    return found
 
 
 def gather_outputs(

@@ -164,6 +164,7 @@ class KFAC(Optimizer):
             plans = Step(
                 self._layers,
                 self._recorder.current(),
+                self._recorder.partly_seen(),
                 self.state,
                 group_of,
                 self._undue,

@@ -1,6 +1,6 @@
 """A step, worked out before anything is changed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,7 @@ class Step:
 
     layers: Sequence[Layer]
     gathered: Mapping[Layer, Gathered]  # what belongs to the gradients that there are now
+    partly_seen: Collection[Layer]  # whose gradients are not of passes alone that ended
     states: Mapping[Tensor, State]
     group_of: Mapping[Tensor, Mapping[str, Any]]
     undue: Mapping[Layer, int]  # the latest of a layer's steps that was to gather nothing
@@ -70,6 +71,11 @@ class Step:
                 problem = (
                     "was pruned, reparametrised or given other parameters after KFAC was made: "
                     "make KFAC anew"
+                )
+            elif layer in stepped and layer in self.partly_seen:
+                problem = (
+                    "has a gradient to which a backward pass has added that failed, or that came "
+                    "before KFAC was made: clear gradients first"
                 )
             elif layer in stepped:
                 problem = problem_of(
