@@ -144,6 +144,7 @@ def gather_outputs(
 
     Those of loss gradients by a call's output are taken as these come in, later in the pass.
     """
+    check_order(found, pendings, top, output)
     of_roots: dict[tuple[str, str], dict[Layer, Calls]] = {}
     for layer, calls in found.items():
         options = pendings[layer].options
@@ -162,9 +163,8 @@ def gather_outputs(
         try:
             backpropagate(roots, top, calls_of, pendings)
         except (RuntimeError, ValueError) as error:
-            reason = str(error).split("\n")[0].rstrip(".")
             for layer in calls_of:
-                pendings[layer].refusal = f"has no output factor: {reason}"
+                pendings[layer].refusal = f"has no output factor: {first_line(error)}"
 
 
 def backpropagate(
@@ -202,6 +202,62 @@ def take_gradient(call: Call, taken: list[Tensor], gradient: Tensor | None) -> N
     if gradient is not None:
         rows = call.layer.output_rows(call.module, gradient.detach())
         taken.append(rows.to(factor_dtype(call.layer.weight)))
+
+
+def check_order(
+    found: Mapping[Layer, Calls],
+    pendings: Mapping[Layer, Pending],
+    top: GradientEdge,
+    output: Tensor,
+) -> None:
+    """Refuse layers whose inputs have samples in another dimension than the first.
+
+    It matters to what is summed over positions, and is in doubt where these are as many as the
+    samples. There the gradient of the first sample's output tells where that sample is.
+    """
+    edges, layers = [], []
+    for layer, calls in found.items():
+        if pendings[layer].options["sharing"] == "reduce":
+            doubtful = [e for e, call in calls if in_doubt(call)]
+            edges += doubtful
+            layers += [layer] * len(doubtful)
+    if not edges:
+        return
+    v = torch.zeros_like(output)
+    v[0] = torch.linspace(1, 2, v[0].numel()).reshape(v[0].shape)
+    try:
+        gradients = torch.autograd.grad(
+            [top], edges, grad_outputs=[v], retain_graph=True, allow_unused=True
+        )
+    except RuntimeError as error:
+        for layer in layers:
+            pendings[layer].refusal = f"has inputs of unknown order: {first_line(error)}"
+        return
+    for layer, gradient in zip(layers, gradients, strict=True):
+        if gradient is None:
+            continue
+        sizes = gradient.float().square().sum(dim=-1)
+        first, *others = (
+            sizes.select(dim, 0).sum()
+            for dim in range(sizes.ndim)
+            if sizes.shape[dim] == len(sizes)
+        )
+        if any(bool(other > first) for other in others):
+            pendings[layer].refusal = (
+                "got inputs with samples in another dimension than the first, and KFAC needs "
+                "inputs of shape (samples, positions..., features)"
+            )
+
+
+def in_doubt(call: Call) -> bool:
+    """Whether another dimension of a linear layer's input could be that of the samples."""
+    samples, *positions = call.shape[:-1]
+    return isinstance(call.module, nn.Linear) and samples > 1 and samples in positions
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, to go into a sentence."""
+    return str(error).split("\n")[0].rstrip(".")
 
 
 def wait_for_gradient(edge: GradientEdge, take: Callable[[Tensor | None], None]) -> None:

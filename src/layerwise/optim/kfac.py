@@ -17,7 +17,7 @@ from layerwise.optim.passes import Recorder
 from layerwise.optim.plans import Step
 from layerwise.optim.precision import warn_of_rounding, without_autocast
 from layerwise.optim.scaling import GradientScaling
-from layerwise.optim.update import in_factors_precision, move
+from layerwise.optim.update import check_state, in_factors_precision, move
 from layerwise.optim.workers import process_group_of
 
 
@@ -195,7 +195,11 @@ class KFAC(Optimizer):
         self._recorder.gathered.clear()  # belonged to these gradients
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As in torch.optim. A run saved after a step goes on bitwise as it would have."""
+        """As in torch.optim. A run saved after a step goes on bitwise as it would have.
+
+        Raises ValueError, with the layer's name, for a state of other shapes.
+        """
+        check_state(state_dict, self._layers, list(self._group_of()))
         # A copy, because tensors that two optimisers shared would be changed in place by both.
         state_dict = copy.deepcopy(state_dict)
         super().load_state_dict(state_dict)

@@ -151,8 +151,10 @@ class Recorder:
         self, this: Pass, output_nr: int, output: Tensor, gradients: Sequence[Tensor | None]
     ) -> None:
         """Gather factors when the loss's gradient reaches an output of the model."""
-        gradient, wanted = gradients[output_nr], self._wanted()
+        gradient, wanted, here = gradients[output_nr], self._wanted(), engine.current_node()
         if gradient is None or wanted is None or (output.ndim > 0 and len(output) == 0):
+            return
+        if here is None:
             return
         options: dict[Layer, Options] = {}
         accumulators: dict[Node, Layer] = {}
@@ -166,7 +168,7 @@ class Recorder:
                 accumulators |= dict.fromkeys(nodes, layer)
         if not options:
             return
-        top = GradientEdge(engine.current_node(), output_nr, None)
+        top = GradientEdge(here, output_nr, None)
         calls, strays = calls_below(self, top.node, options.keys(), accumulators)
         for layer in {call.layer for _, call in calls} | strays:
             met = this.pending.get(layer)
