@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 from helpers import assert_close, random
 from layerwise.optim import KFAC
 from optim_problems import (
+    D_Y,
     KINDS,
     all_equal,
     backward,
@@ -121,6 +122,18 @@ def test_an_optimiser_is_freed_with_its_model():
     assert len(hooks) == before
 
 
+def test_restarts_from_copies_do_not_get_slower(monkeypatch):
+    """A step takes a backward pass for each output, and none for an optimiser of former copies."""
+    model, optimizer = trained_net()
+    kept, calls = [(model, optimizer)], count_backward_passes(monkeypatch)
+    for t in range(4):
+        model = copy.deepcopy(model)
+        kept.append((model, KFAC(model, 0.1)))
+        calls.clear()
+        take_step(*kept[-1], batch(t))
+        assert len(calls) == D_Y
+
+
 # Exports
 
 
@@ -183,6 +196,17 @@ def test_compiled_models_take_the_same_steps(order, kind):
         take_step(compiled, optimizer, batch(t))
     for a, b in zip(parameters_of(model), parameters_of(expected), strict=True):
         assert_close(a, b)
+
+
+def test_compiled_backward_passes_are_refused():
+    """They have no nodes to find layers by."""
+    torch._dynamo.reset()
+    model, (x, y) = deep_net(), batch()
+    optimizer = KFAC(model, 0.1)
+    with torch._dynamo.compiled_autograd._enable(torch.compile(backend="eager")):
+        half_mse(model(x), y).backward()
+    with pytest.raises(RuntimeError, match="Layer '0' has a gradient, but .* no call of the whole"):
+        optimizer.step()
 
 
 @pytest.mark.filterwarnings("ignore:.*global hooks on modules")
