@@ -176,6 +176,83 @@ def test_an_exception_in_forward_leaves_nothing():
     assert all_equal(parameters_of(model), first_step("gauss_newton"))
 
 
+def penalise(model):
+    """A gradient of the weights alone, which no pass of the model leads to."""
+    (0.01 * sum(p.square().sum() for p in model.parameters())).backward()
+
+
+@pytest.mark.parametrize("clear", [lambda m, o: o.zero_grad(False), set_to_zero, set_data_to_zero])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_gradient_that_was_set_to_zero_is_gone_whatever_is_added_next(clear, kind):
+    """A penalty of the weights alone has its own backward pass, before that of the loss."""
+
+    def after(model, optimizer):
+        penalise(model)
+
+    def disturb(model, optimizer):
+        skipped(clear)(model, optimizer)
+        penalise(model)
+
+    for a, b in zip(first_step(kind, disturb), first_step(kind, after), strict=True):
+        assert_close(a, b)
+
+
+def test_a_penalty_that_is_added_to_no_loss_is_refused():
+    """Also where the gradient of a loss was there before."""
+    model = deep_net()
+    optimizer = KFAC(model, 0.1)
+    skipped(set_to_zero)(model, optimizer)
+    penalise(model)
+    with pytest.raises(RuntimeError, match="Layer '0' has a gradient, but since it was last cl"):
+        optimizer.step()
+
+
+def fail(*_):
+    raise KeyError
+
+
+def failing_backward(model, parameter):
+    """A backward pass that fails where the parameter's gradient is to be added."""
+    x, y = batch(5)
+    loss, hook = half_mse(model(100 * x), y), parameter.register_hook(fail)
+    with contextlib.suppress(KeyError):
+        loss.backward()
+    hook.remove()
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_gradient_of_a_backward_pass_that_failed_is_refused_until_it_is_cleared(before, after):
+    model, (x, y) = deep_net(), batch()
+    optimizer = KFAC(model, 0.1)
+    if before:
+        half_mse(model(x), y).backward()
+    failing_backward(model, model[2].weight)  # whose bias comes before it
+    if after:
+        half_mse(model(x), y).backward()
+    start = parameters_of(model)
+    with pytest.raises(RuntimeError, match="Layer '2' has a gradient .* that failed"):
+        optimizer.step()
+    assert all_equal(parameters_of(model), start)
+    model.zero_grad(set_to_none=after)
+    half_mse(model(x), y).backward()
+    optimizer.step()
+    assert all_equal(parameters_of(model), first_step("gauss_newton"))
+
+
+def test_a_backward_pass_that_failed_matters_where_it_came_only():
+    """It added to nothing that there was: the last layer's gradient is the first to come."""
+    model, (x, y) = deep_net(), batch()
+    optimizer = KFAC(model, 0.1)
+    half_mse(model(x), y).backward()
+    failing_backward(model, model[4].bias)
+    failing_backward(model, model[4].weight)
+    model[4].zero_grad()
+    optimizer.step()
+    expected, start = first_step("gauss_newton"), parameters_of(deep_net())
+    assert all_equal(parameters_of(model), [*expected[:4], *start[4:]])
+
+
 # What counts
 
 
@@ -248,6 +325,43 @@ def test_gradients_put_in_place_of_those_that_were_seen_are_refused():
     model[2].weight.grad = model[2].weight.grad / 2
     with pytest.raises(RuntimeError, match="Layer '2' has a gradient, but .* in place"):
         optimizer.step()
+
+
+def test_a_gradient_from_before_is_refused_until_it_is_cleared():
+    """Half of it would be without factors."""
+    model, (x, y) = deep_net(), batch()
+    half_mse(model(x), y).backward()
+    optimizer = KFAC(model, 0.1)
+    half_mse(model(x), y).backward()
+    with pytest.raises(RuntimeError, match="Layer '0' has a gradient .* came before KFAC was made"):
+        optimizer.step()
+    model.zero_grad(set_to_none=False)
+    half_mse(model(x), y).backward()
+    optimizer.step()
+    assert all_equal(parameters_of(model), first_step("gauss_newton"))
+
+
+@pytest.mark.parametrize("kind", ["gauss_newton", "empirical", "none"])
+def test_gradients_may_be_replaced_within_the_pass(kind):
+    """By hooks after accumulation, which may as well change them in place."""
+    ends = []
+    for in_place in (False, True):
+
+        def halve(parameter, in_place=in_place):
+            if in_place:
+                parameter.grad.mul_(0.5)
+            else:
+                parameter.grad = parameter.grad * 0.5
+
+        model, (x, y) = deep_net(), batch()
+        optimizer = KFAC(model, 0.1, precondition_outputs=kind)
+        for parameter in model.parameters():
+            parameter.register_post_accumulate_grad_hook(halve)
+        for part in (slice(0, 10), slice(10, N)):
+            half_mse(model(x[part]), y[part]).backward()
+        optimizer.step()
+        ends.append(parameters_of(model))
+    assert all_equal(*ends)
 
 
 @pytest.mark.parametrize("kind", KINDS)

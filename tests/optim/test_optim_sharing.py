@@ -230,6 +230,37 @@ def test_positions_without_a_target_do_not_count(kind):
         assert_close(*(factor.trace() for factor in factors), 0.5)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_positions_first_are_refused_where_their_order_matters(kind):
+    """Also as many as the samples. Where each counts as a row, it is the same whichever is first."""
+
+    def forward(self, x):
+        x = x.transpose(0, 1) if self.first else x
+        return self.head(torch.tanh(self.layer(x)).mean(dim=0 if self.first else 1))
+
+    x, y, ends = random(R, R, D_X, seed=0), random(R, D_Y, seed=1), []
+    for first in (False, True):
+        torch.manual_seed(0)
+        model = Wrapped(forward, layer=nn.Linear(D_X, 4), head=nn.Linear(4, D_Y)).double()
+        model.first = first
+        start = parameters_of(model)
+        reduced = KFAC(model, 0.1, sharing="reduce", precondition_outputs=kind)
+        if first:
+            with pytest.raises(RuntimeError, match="Layer 'layer' got inputs with samples in ano"):
+                take_step(model, reduced, (x, y))
+            assert all_equal(parameters_of(model), start)
+        else:
+            take_step(model, reduced, (x, y))
+            for parameter, old in zip(model.parameters(), start, strict=True):
+                parameter.data.copy_(old)
+        reduced.close()
+        torch.manual_seed(0)
+        take_step(model, KFAC(model, 0.1, precondition_outputs=kind), (x, y))
+        ends.append(parameters_of(model))
+    for a, b in zip(*ends, strict=True):
+        assert_close(a, b)
+
+
 def test_flattened_positions_are_refused():
     """Rows that are samples and positions alike could be in any order, and of any scale."""
 

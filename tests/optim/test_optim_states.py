@@ -141,3 +141,17 @@ def test_schedules_reach_both_optimisers(schedule):
         assert moves == [rates[0] > 0] * 2 + [rates[1] > 0] * 2 + [rates[0] > 0] * 2
         scheduler.step(*([1.0 + t] if "Plateau" in type(scheduler).__name__ else []))
     assert len(seen) > 1
+
+
+@pytest.mark.parametrize("key", ["input_factor", "output_factor", "momentum_buffer"])
+def test_a_state_of_another_shape_is_refused_by_the_layers_name(key):
+    """With nothing of it taken over."""
+    model, other = deep_net(), deep_net()
+    optimizer, source = (KFAC(m, 0.1, momentum=0.9, factor_decay=0.5) for m in (model, other))
+    take_step(other, source, batch())
+    saved = source.state_dict()
+    state = saved["state"][2]  # of the second layer's weight
+    state[key] = state[key][:-1, :-1]
+    with pytest.raises(ValueError, match=f"The saved {key} of layer '2' is of shape "):
+        optimizer.load_state_dict(saved)
+    assert not optimizer.state

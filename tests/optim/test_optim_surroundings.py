@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 from helpers import assert_close, random
 from layerwise.optim import KFAC
 from optim_problems import (
+    D_Y,
     KINDS,
     all_equal,
     backward,
@@ -108,6 +109,7 @@ def test_a_copied_pair_trains_on(duplicate):
 
 def test_an_optimiser_is_freed_with_its_model():
     """The hook that it puts up is taken down, also where a scheduler makes a cycle."""
+    gc.collect()  # optimisers of other tests
     hooks = torch.nn.modules.module._global_forward_hooks
     before = len(hooks)
     model, optimizer = trained_net()
@@ -118,6 +120,18 @@ def test_an_optimiser_is_freed_with_its_model():
     gc.collect()
     assert [reference() for reference in references] == [None, None]
     assert len(hooks) == before
+
+
+def test_restarts_from_copies_do_not_get_slower(monkeypatch):
+    """A step takes a backward pass for each output, and none for an optimiser of former copies."""
+    model, optimizer = trained_net()
+    kept, calls = [(model, optimizer)], count_backward_passes(monkeypatch)
+    for t in range(4):
+        model = copy.deepcopy(model)
+        kept.append((model, KFAC(model, 0.1)))
+        calls.clear()
+        take_step(*kept[-1], batch(t))
+        assert len(calls) == D_Y
 
 
 # Exports
@@ -184,6 +198,17 @@ def test_compiled_models_take_the_same_steps(order, kind):
         assert_close(a, b)
 
 
+def test_compiled_backward_passes_are_refused():
+    """They have no nodes to find layers by."""
+    torch._dynamo.reset()
+    model, (x, y) = deep_net(), batch()
+    optimizer = KFAC(model, 0.1)
+    with torch._dynamo.compiled_autograd._enable(torch.compile(backend="eager")):
+        half_mse(model(x), y).backward()
+    with pytest.raises(RuntimeError, match="Layer '0' has a gradient, but .* no call of the whole"):
+        optimizer.step()
+
+
 @pytest.mark.filterwarnings("ignore:.*global hooks on modules")
 def test_a_compiled_model_is_evaluated_in_one_graph():
     """Only passes with gradients are cut at the layers; a full graph of one is refused."""
@@ -245,6 +270,43 @@ def test_two_threads_train_as_each_would_alone(kind):
     if kind != "sampled":
         for seed in (1, 2):
             assert all_equal(alone[seed], together[seed])
+
+
+@pytest.mark.parametrize("kind", ["gauss_newton", "empirical", "none"])
+def test_threads_may_accumulate_into_one_gradient(kind):
+    """They wait for each other before their backward passes, so that these overlap."""
+    model, (x, y) = deep_net(), batch()
+    optimizer = KFAC(model, 0.1, precondition_outputs=kind)
+    ready = threading.Barrier(4)
+
+    def wait(gradient):
+        ready.wait(10)
+
+    def train(part):
+        loss = half_mse(model(x[part]), y[part]) / 4
+        loss.register_hook(wait)
+        loss.backward()
+
+    threads = [threading.Thread(target=train, args=(slice(10 * i, 10 * i + 10),)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    optimizer.step()
+    alone = deep_net()
+    take_step(alone, KFAC(alone, 0.1, precondition_outputs=kind), (x, y))
+    for a, b in zip(parameters_of(model), parameters_of(alone), strict=True):
+        assert_close(a, b)
+
+
+def test_a_shallow_copy_within_a_gradient_is_refused():
+    """It has the gradient, and not the sums that belong to it."""
+    model, optimizer = trained_net()
+    backward(model, optimizer, batch(1))
+    with pytest.raises(RuntimeError, match="Layer '0' has a gradient .* came before KFAC was made"):
+        copy.copy(optimizer).step()
+    twin = copy.copy(optimizer)
+    take_step(model, twin, batch(1))
 
 
 def test_nothing_is_said_in_training():

@@ -17,8 +17,8 @@ def backward_id() -> int:
     return torch._C._current_graph_task_id()
 
 
-def current_node() -> Node:
-    """The node that this backward pass is at."""
+def current_node() -> Node | None:
+    """The node that this backward pass is at; None in one that is compiled."""
     return torch._C._current_autograd_node()
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import GradientEdge
+from torch.autograd.graph import GradientEdge, Node
 
 from layerwise.optim import engine
 from layerwise.optim.curvature import hessian_roots
 from layerwise.optim.graph import Call
 from layerwise.optim.layers import Layer, factor_dtype
+from layerwise.optim.precision import coarser
 from layerwise.optim.sums import Sums, input_gram, output_gram
 
 Options = Mapping[str, Any]
@@ -30,6 +31,7 @@ class Pending:
     parameter: Tensor  # to whose gradient the pass adds
     continues: bool  # whether it has a gradient already, with sums
     samples: int
+    precision: torch.dtype  # the coarsest of a call's, or that of the factors
     inputs: list[Tensor] = field(default_factory=list)  # a call each, (samples, positions, d_in)
     gradients: list[Tensor] = field(default_factory=list)  # likewise, by the call's output
     outputs: Tensor | None = None  # sum of J^T H J
@@ -47,7 +49,7 @@ class Pending:
         return Sums(self.samples, rows, inputs, outputs)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Gathered:
     """The sums that belong to a gradient, or why there are none."""
 
@@ -57,15 +59,53 @@ class Gathered:
     options: Options
     backward: int
     parameter: Tensor
+    precision: torch.dtype
     gradient: weakref.ref[Tensor]
+    cleared: bool = False  # set to zero before something else was added
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the parameter still has this gradient, of whatever value."""
+        now = self.parameter.grad
+        return now is not None and now is self.gradient()
 
     @property
     def current(self) -> bool:
         """Whether the parameter still has this gradient, and the layer's was not set to zero."""
-        now = self.parameter.grad
-        if now is None or now is not self.gradient():
-            return False
-        return any(p.grad is not None and bool(p.grad.any()) for p in self.layer.held)
+        return not self.cleared and self.in_place and has_gradient(self.layer)
+
+
+def has_gradient(layer: Layer) -> bool:
+    """Whether a parameter of the layer has a gradient that is not zero."""
+    return any(p.grad is not None and bool(p.grad.any()) for p in layer.held)
+
+
+def watch(found: Gathered) -> None:
+    """See from now on whether the gradient is set to zero before something is added to it.
+
+    What is added need not come from the model, as a penalty's gradient does not.
+    """
+    reference = weakref.ref(found)
+
+    def look(_: Any) -> None:
+        watched = reference()
+        if watched is not None and watched.in_place and not has_gradient(watched.layer):
+            watched.cleared = True
+
+    nodes = [engine.accumulator(p) for p in found.layer.held if p.requires_grad]
+    handles = [node.register_prehook(look) for node in nodes]
+    weakref.finalize(found, unwatch, nodes, handles).atexit = False
+
+
+def unwatch(nodes: list[Node], handles: list[Any]) -> None:
+    """Take the hooks off the nodes, which are held until then."""
+    for handle in handles:
+        handle.remove()
+
+
+def continues(old: Gathered, pending: Pending) -> bool:
+    """Whether the pass has added to the gradient that there was, or put the sum in its place."""
+    return not old.cleared and (pending.continues or old.in_place)
 
 
 def gathered(pending: Pending, old: Gathered | None) -> Gathered | None:
@@ -73,21 +113,24 @@ def gathered(pending: Pending, old: Gathered | None) -> Gathered | None:
     gradient = pending.parameter.grad
     if gradient is None:
         return None
-    sums, refusal = pending.sums(), pending.refusal
-    if old is not None and (pending.continues or old.backward == pending.backward):
-        refusal = old.refusal or refusal
+    sums, refusal, precision = pending.sums(), pending.refusal, pending.precision
+    if old is not None and (old.backward == pending.backward or continues(old, pending)):
+        refusal, precision = old.refusal or refusal, coarser(old.precision, precision)
         if old.options != pending.options:
             refusal = refusal or "has a gradient of passes with different options"
         sums = None if refusal or sums is None or old.sums is None else old.sums + sums
-    return Gathered(
+    found = Gathered(
         pending.layer,
         sums,
         refusal,
         pending.options,
         pending.backward,
         pending.parameter,
+        precision,
         weakref.ref(gradient),
     )
+    watch(found)
+    return found
 
 
 def gather_outputs(
@@ -101,6 +144,7 @@ def gather_outputs(
 
     Those of loss gradients by a call's output are taken as these come in, later in the pass.
     """
+    check_order(found, pendings, top, output)
     of_roots: dict[tuple[str, str], dict[Layer, Calls]] = {}
     for layer, calls in found.items():
         options = pendings[layer].options
@@ -119,9 +163,8 @@ def gather_outputs(
         try:
             backpropagate(roots, top, calls_of, pendings)
         except (RuntimeError, ValueError) as error:
-            reason = str(error).split("\n")[0].rstrip(".")
             for layer in calls_of:
-                pendings[layer].refusal = f"has no output factor: {reason}"
+                pendings[layer].refusal = f"has no output factor: {first_line(error)}"
 
 
 def backpropagate(
@@ -159,6 +202,62 @@ def take_gradient(call: Call, taken: list[Tensor], gradient: Tensor | None) -> N
     if gradient is not None:
         rows = call.layer.output_rows(call.module, gradient.detach())
         taken.append(rows.to(factor_dtype(call.layer.weight)))
+
+
+def check_order(
+    found: Mapping[Layer, Calls],
+    pendings: Mapping[Layer, Pending],
+    top: GradientEdge,
+    output: Tensor,
+) -> None:
+    """Refuse layers whose inputs have samples in another dimension than the first.
+
+    It matters to what is summed over positions, and is in doubt where these are as many as the
+    samples. There the gradient of the first sample's output tells where that sample is.
+    """
+    edges, layers = [], []
+    for layer, calls in found.items():
+        if pendings[layer].options["sharing"] == "reduce":
+            doubtful = [e for e, call in calls if in_doubt(call)]
+            edges += doubtful
+            layers += [layer] * len(doubtful)
+    if not edges:
+        return
+    v = torch.zeros_like(output)
+    v[0] = torch.linspace(1, 2, v[0].numel()).reshape(v[0].shape)
+    try:
+        gradients = torch.autograd.grad(
+            [top], edges, grad_outputs=[v], retain_graph=True, allow_unused=True
+        )
+    except RuntimeError as error:
+        for layer in layers:
+            pendings[layer].refusal = f"has inputs of unknown order: {first_line(error)}"
+        return
+    for layer, gradient in zip(layers, gradients, strict=True):
+        if gradient is None:
+            continue
+        sizes = gradient.float().square().sum(dim=-1)
+        first, *others = (
+            sizes.select(dim, 0).sum()
+            for dim in range(sizes.ndim)
+            if sizes.shape[dim] == len(sizes)
+        )
+        if any(bool(other > first) for other in others):
+            pendings[layer].refusal = (
+                "got inputs with samples in another dimension than the first, and KFAC needs "
+                "inputs of shape (samples, positions..., features)"
+            )
+
+
+def in_doubt(call: Call) -> bool:
+    """Whether another dimension of a linear layer's input could be that of the samples."""
+    samples, *positions = call.shape[:-1]
+    return isinstance(call.module, nn.Linear) and samples > 1 and samples in positions
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, to go into a sentence."""
+    return str(error).split("\n")[0].rstrip(".")
 
 
 def wait_for_gradient(edge: GradientEdge, take: Callable[[Tensor | None], None]) -> None:

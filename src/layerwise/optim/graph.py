@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
@@ -17,7 +18,9 @@ class Call:
     layer: Layer
     module: nn.Module
     inputs: Tensor | None  # None once they were counted and the graph is freed
-    below: Node | None  # of the inputs
+    shape: torch.Size  # of the inputs
+    below: Node | None  # of them
+    precision: torch.dtype  # of the output, and so of gradients by the parameters
     counted: tuple[int, object] | None = None  # in which backward pass, of which output
 
 
@@ -26,7 +29,7 @@ def note_call(key: object, layer: Layer, module: nn.Module, inputs: Tensor, outp
     if output.grad_fn is None or engine.transformed(output) or not is_used(layer, module):
         return
     node, output_nr, *_ = get_gradient_edge(output)
-    call = Call(layer, module, inputs.detach(), inputs.grad_fn)
+    call = Call(layer, module, inputs.detach(), inputs.shape, inputs.grad_fn, output.dtype)
     engine.notes(node).setdefault(key, {})[output_nr] = call
 
 

@@ -15,8 +15,9 @@ from layerwise.optim.layers import Layer, find_layers, unwrapped
 from layerwise.optim.options import GATHERING, check_arguments, check_options
 from layerwise.optim.passes import Recorder
 from layerwise.optim.plans import Step
+from layerwise.optim.precision import warn_of_rounding, without_autocast
 from layerwise.optim.scaling import GradientScaling
-from layerwise.optim.update import in_factors_precision, move
+from layerwise.optim.update import check_state, in_factors_precision, move
 from layerwise.optim.workers import process_group_of
 
 
@@ -63,6 +64,8 @@ class KFAC(Optimizer):
     Raises ValueError for arguments that cannot be used. A step raises RuntimeError, with the layer's
     name, and changes nothing, where a gradient's factors are not known or not positive definite.
     """
+
+    _warned = False  # of what rounding does to steps, once for each instance
 
     def __init__(
         self,
@@ -157,15 +160,21 @@ class KFAC(Optimizer):
         group_of = self._group_of()
         for group in self.param_groups[: self._own]:
             check_options(group)
-        plans = Step(
-            self._layers,
-            self._recorder.current(),
-            self.state,
-            group_of,
-            self._undue,
-            scaling,
-            process_group_of(self._model, self._process_group),
-        ).plans([] if self._other is not None else strays(unwrapped(self._model), self._rest))
+        with without_autocast(self._layers):
+            plans = Step(
+                self._layers,
+                self._recorder.current(),
+                self._recorder.partly_seen(),
+                self.state,
+                group_of,
+                self._undue,
+                scaling,
+                process_group_of(self._model, self._process_group),
+            ).plans([] if self._other is not None else strays(unwrapped(self._model), self._rest))
+        if plans and not self._warned:
+            worst = max(plans, key=lambda each: each.rounding)
+            options = group_of[worst.layer.held[0]]
+            self._warned = warn_of_rounding(worst.layer, worst.rounding, worst.precision, options)
         if self._other is not None:
             scaling.unscale(self._rest)
             self._other.step()
@@ -186,7 +195,11 @@ class KFAC(Optimizer):
         self._recorder.gathered.clear()  # belonged to these gradients
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As in torch.optim. A run saved after a step goes on bitwise as it would have."""
+        """As in torch.optim. A run saved after a step goes on bitwise as it would have.
+
+        Raises ValueError, with the layer's name, for a state of other shapes.
+        """
+        check_state(state_dict, self._layers, list(self._group_of()))
         # A copy, because tensors that two optimisers shared would be changed in place by both.
         state_dict = copy.deepcopy(state_dict)
         super().load_state_dict(state_dict)
@@ -201,7 +214,7 @@ class KFAC(Optimizer):
         self._recorder.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("_model", "_layers", "_rest", "_own", "_other")
+        kept = ("_model", "_layers", "_rest", "_own", "_other", "_warned")
         return super().__getstate__() | {key: getattr(self, key) for key in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

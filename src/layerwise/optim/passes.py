@@ -8,6 +8,7 @@ torch.autograd.grad, for an attack on the inputs or for a penalty – and gather
 are kept once .grad is added to, for as long as that gradient is there.
 """
 
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, is_dataclass
@@ -27,10 +28,12 @@ from layerwise.optim.gathering import (
     Pending,
     gather_outputs,
     gathered,
+    has_gradient,
     refusal_of,
 )
 from layerwise.optim.graph import calls_below, note_call
 from layerwise.optim.layers import Layer, factor_dtype
+from layerwise.optim.precision import coarser, without_autocast
 
 
 @dataclass(eq=False)
@@ -40,6 +43,32 @@ class Pass:
     returned: tuple[str, int]  # the type's name, and how many tensors in it need a gradient
     hooked: bool  # whether forward hooks of the model itself came after, and may have changed that
     pending: dict[Layer, Pending] = field(default_factory=dict)  # of the present backward pass
+
+
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """A parameter's gradient when a backward pass began, or KFAC was made."""
+
+    parameter: Tensor
+    gradient: weakref.ref[Tensor] | None
+    version: int | None  # None where the pass came before
+
+    @classmethod
+    def of(cls, parameter: Tensor, came_before: bool = False) -> "Begun":
+        """As it is now."""
+        gradient = parameter.grad
+        if gradient is None:
+            return cls(parameter, None, None if came_before else 0)
+        return cls(parameter, weakref.ref(gradient), None if came_before else gradient._version)
+
+    @property
+    def has_added(self) -> bool:
+        """Whether the gradient that there is now may have a part of the pass."""
+        now = self.parameter.grad
+        same = now is not None and self.gradient is not None and now is self.gradient()
+        if now is None or self.version is None:
+            return same
+        return not same or now._version != self.version
 
 
 class Recorder:
@@ -53,6 +82,11 @@ class Recorder:
         self, model: nn.Module, layers: Sequence[Layer], wanted: Callable[[Layer], Options | None]
     ) -> None:
         self.gathered: dict[Layer, Gathered] = {}
+        # Backward passes that have not ended, by number; and those before this.
+        self._begun: dict[Layer, dict[int, list[Begun]]] = {
+            layer: {-1: [Begun.of(p, came_before=True) for p in layer.held]} for layer in layers
+        }
+        self._keeps = threading.Lock()  # of one layer at a time
         # The hook below must not keep its optimiser alive.
         self._wanted = weakref.WeakMethod(wanted)
         self._model = model
@@ -69,6 +103,12 @@ class Recorder:
     def current(self) -> dict[Layer, Gathered]:
         """What belongs to the gradients that the layers have now."""
         return {layer: found for layer, found in self.gathered.items() if found.current}
+
+    def partly_seen(self) -> set[Layer]:
+        """Layers with a gradient that is not of passes alone that were seen to their end."""
+        for layer in self._begun:
+            self._forget_cleared(layer)
+        return {layer for layer, passes in self._begun.items() if passes}
 
     def close(self) -> None:
         """See no pass any more."""
@@ -111,8 +151,10 @@ class Recorder:
         self, this: Pass, output_nr: int, output: Tensor, gradients: Sequence[Tensor | None]
     ) -> None:
         """Gather factors when the loss's gradient reaches an output of the model."""
-        gradient, wanted = gradients[output_nr], self._wanted()
+        gradient, wanted, here = gradients[output_nr], self._wanted(), engine.current_node()
         if gradient is None or wanted is None or (output.ndim > 0 and len(output) == 0):
+            return
+        if here is None:
             return
         options: dict[Layer, Options] = {}
         accumulators: dict[Node, Layer] = {}
@@ -126,7 +168,7 @@ class Recorder:
                 accumulators |= dict.fromkeys(nodes, layer)
         if not options:
             return
-        top = GradientEdge(engine.current_node(), output_nr, None)
+        top = GradientEdge(here, output_nr, None)
         calls, strays = calls_below(self, top.node, options.keys(), accumulators)
         for layer in {call.layer for _, call in calls} | strays:
             met = this.pending.get(layer)
@@ -137,7 +179,7 @@ class Recorder:
                 "is used outside its own call as well, and KFAC would leave that use out of its "
                 "factors"
             )
-        with torch.no_grad():
+        with torch.no_grad(), without_autocast(self._layers):
             found = self._take(this, calls, output)
             gather_outputs(this.pending, found, top, output, gradient.detach())
 
@@ -149,8 +191,11 @@ class Recorder:
         continues = old is not None and old.current
         samples = len(output) if output.ndim else 0
         backward = engine.backward_id()
-        pending = Pending(layer, options, backward, parameter, continues, samples)
+        precision = factor_dtype(layer.weight)
+        pending = Pending(layer, options, backward, parameter, continues, samples, precision)
         this.pending[layer] = pending
+        self._forget_cleared(layer)
+        self._begun[layer].setdefault(backward, [Begun.of(p) for p in layer.held])
         engine.after_backward(partial(self._keep, this, pending))
 
     def _take(self, this: Pass, calls: Calls, output: Tensor) -> dict[Layer, Calls]:
@@ -166,6 +211,7 @@ class Recorder:
             if pending.refusal is None and call.inputs is not None:
                 rows = layer.input_rows(call.module, call.inputs)
                 pending.inputs.append(rows.to(factor_dtype(layer.weight)))
+                pending.precision = coarser(pending.precision, call.precision)
                 found.setdefault(layer, []).append((edge, call))
             call.counted = (pending.backward, this)
             if not engine.keeps_graph():
@@ -174,8 +220,17 @@ class Recorder:
 
     def _keep(self, this: Pass, pending: Pending) -> None:
         """The backward pass has added to the gradient, and its factors belong to that now."""
-        this.pending.pop(pending.layer, None)
-        with torch.no_grad():
-            kept = gathered(pending, self.gathered.get(pending.layer))
-        if kept is not None:
-            self.gathered[pending.layer] = kept
+        layer = pending.layer
+        this.pending.pop(layer, None)
+        with self._keeps, torch.no_grad(), without_autocast(self._layers):
+            self._begun[layer].pop(pending.backward, None)
+            kept = gathered(pending, self.gathered.get(layer))
+            if kept is not None:
+                self.gathered[layer] = kept
+
+    def _forget_cleared(self, layer: Layer) -> None:
+        """Forget of passes that have not ended those that have no part in the layer's gradient."""
+        there = has_gradient(layer)
+        for backward, begun in list(self._begun[layer].items()):
+            if not (there and any(each.has_added for each in begun)):
+                self._begun[layer].pop(backward, None)

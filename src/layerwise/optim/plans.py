@@ -1,6 +1,6 @@
 """A step, worked out before anything is changed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch.distributed import ProcessGroup
 
 from layerwise.optim.gathering import Gathered
 from layerwise.optim.layers import Layer, factor_dtype
+from layerwise.optim.precision import rounding_of_step
 from layerwise.optim.scaling import GradientScaling
 from layerwise.optim.sums import Sums
 from layerwise.optim.update import State, direction, with_inverses, with_new_factors
@@ -18,11 +19,16 @@ from layerwise.optim.workers import check_workers, size_of, summed
 
 @dataclass(frozen=True)
 class Plan:
-    """The layer's next state, and for each parameter the direction to go against."""
+    """The layer's next state, and for each parameter the direction to go against.
+
+    ``rounding`` is by how much, of 1, ``precision`` changes a direction; 0 if that is the factors'.
+    """
 
     layer: Layer
     state: State
     directions: list[tuple[nn.Parameter, Tensor]]
+    precision: torch.dtype
+    rounding: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +37,7 @@ class Step:
 
     layers: Sequence[Layer]
     gathered: Mapping[Layer, Gathered]  # what belongs to the gradients that there are now
+    partly_seen: Collection[Layer]  # whose gradients are not of passes alone that ended
     states: Mapping[Tensor, State]
     group_of: Mapping[Tensor, Mapping[str, Any]]
     undue: Mapping[Layer, int]  # the latest of a layer's steps that was to gather nothing
@@ -51,11 +58,7 @@ class Step:
             check_workers(problems, states, self.workers)
         if problems:
             raise RuntimeError(problems[0])
-        scale = self.scaling.scale
-        return [
-            plan(layer, self._state(layer), self._sums(layer), self.group_of, scale)
-            for layer in stepped
-        ]
+        return [self._plan(layer) for layer in stepped]
 
     def _state(self, layer: Layer) -> State:
         return self.states.get(layer.held[0], {})
@@ -69,6 +72,11 @@ class Step:
                     "was pruned, reparametrised or given other parameters after KFAC was made: "
                     "make KFAC anew"
                 )
+            elif layer in stepped and layer in self.partly_seen:
+                problem = (
+                    "has a gradient to which a backward pass has added that failed, or that came "
+                    "before KFAC was made: clear gradients first"
+                )
             elif layer in stepped:
                 problem = problem_of(
                     self.gathered.get(layer),
@@ -80,6 +88,12 @@ class Step:
             if problem is not None:
                 problems.append(f"Layer '{layer.name}' {problem}.")
         return problems
+
+    def _plan(self, layer: Layer) -> Plan:
+        gathered = self.gathered.get(layer)
+        precision = factor_dtype(layer.weight) if gathered is None else gathered.precision
+        scale = self.scaling.scale
+        return plan(layer, self._state(layer), self._sums(layer), self.group_of, scale, precision)
 
     def _sums(self, layer: Layer) -> Sums | None:
         """Over the rows of all workers, in the units of the samples' own losses."""
@@ -136,11 +150,12 @@ def plan(
     sums: Sums | None,
     group_of: Mapping[Tensor, Mapping[str, Any]],
     scale: float,
+    precision: torch.dtype,
 ) -> Plan:
     """The layer's step by new sums, or by the inverses in its state.
 
-    Gradients are ``scale`` times the loss's. RuntimeError, with the layer's name, for a factor that
-    is not positive definite.
+    Gradients are ``scale`` times the loss's and were rounded to ``precision``. RuntimeError, with
+    the layer's name, for a factor that is not positive definite.
     """
     parameters = trained(layer)
     options = group_of[layer.held[0]]
@@ -150,10 +165,17 @@ def plan(
     if sums is not None or tuple(state["columns"]) != columns:
         state = with_inverses(layer, state, options, columns)
     parts = [signed_gradient(p, group_of[p]["maximize"], scale) for p in parameters]
-    whole = direction(state, torch.cat(parts, dim=1))
-    split = whole.split([part.shape[1] for part in parts], dim=1)
+    widths = [part.shape[1] for part in parts]
+    gradient = torch.cat(parts, dim=1)
+    split = direction(state, gradient).split(widths, dim=1)
+    rounding = 0.0
+    if precision != factor_dtype(layer.weight):
+        errors = rounding_of_step(state, gradient, precision).split(widths, dim=1)
+        pairs = zip(errors, split, strict=True)
+        rounding = max((e.norm() / part.norm()).item() for e, part in pairs if part.any())
     shaped = [part.reshape(p.shape) for p, part in zip(parameters, split, strict=True)]
-    return Plan(layer, state, list(zip(parameters, shaped, strict=True)))
+    directions = list(zip(parameters, shaped, strict=True))
+    return Plan(layer, state, directions, precision, rounding)
 
 
 def signed_gradient(parameter: nn.Parameter, maximize: bool, scale: float) -> Tensor:

@@ -4,7 +4,7 @@ A state is a dictionary of a parameter's state_dict. Functions return new ones a
 that a refused step leaves all as it was; only ``move``, the last, changes what it is given.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -85,6 +85,33 @@ def move(
     if group["weight_decay"]:
         parameter.mul_(1 - group["lr"] * group["weight_decay"])
     parameter.sub_((group["lr"] * direction).to(parameter.dtype))
+
+
+def check_state(
+    state_dict: Mapping[str, Any], layers: Sequence[Layer], parameters: Sequence[Tensor]
+) -> None:
+    """Raise ValueError, with the layer's name, for a saved state of a layer of another shape.
+
+    ``parameters`` are all of the optimiser's, in order.
+    """
+    saved = [i for group in state_dict["param_groups"] for i in group["params"]]
+    states = {p: state_dict["state"].get(i, {}) for i, p in zip(saved, parameters, strict=False)}
+    for layer in layers:
+        d_in, d_out = layer.width + layer.holds_bias, len(layer.weight)
+        for parameter in layer.held:
+            state = states.get(parameter, {})
+            fitting = {
+                "input_factor": (d_in, d_in),
+                "output_factor": (d_out, d_out),
+                "momentum_buffer": tuple(parameter.shape),
+            }
+            for key, shape in fitting.items():
+                if key in state and tuple(state[key].shape) != shape:
+                    raise ValueError(
+                        f"The saved {key} of layer '{layer.name}' is of shape "
+                        f"{tuple(state[key].shape)}, and the layer needs {shape}: it is of "
+                        "another model, or of other trained parameters."
+                    )
 
 
 def in_factors_precision(state: State, parameter: Tensor) -> State:
