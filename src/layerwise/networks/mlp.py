@@ -122,8 +122,11 @@ class MLPView(View):
             head = self.weights[-1][..., :-1]
             slopes = self._slopes(layer)
             return (head.mT @ head) * (slopes @ slopes.mT) / n
-        jacobian = self._jacobian(layer)
-        return jacobian @ jacobian.mT / n
+        seeds, variants = self.weights[0].shape[:2]
+        # Run by run, so that a Jacobian stays in the cache.
+        jacobians = (self._jacobian(layer, s, v) for s in range(seeds) for v in range(variants))
+        moments = torch.stack([jacobian @ jacobian.mT for jacobian in jacobians])
+        return moments.unflatten(0, (seeds, variants)) / n
 
     def at(self, weights: Layers) -> "MLPView":
         return MLPView(self.batch, weights, self._kind)
@@ -181,13 +184,16 @@ class MLPView(View):
         slope = self._activation_slope(layer)
         return slope * self._forward.scales[layer] if self._kind.normalised else slope
 
-    def _jacobian(self, layer: int) -> Tensor:
-        """J^T of all outputs and samples, (S, V, m, d_y n)."""
-        above, slopes = self.weights[layer + 1][..., :-1].mT.contiguous(), self._slopes(layer)
+    def _jacobian(self, layer: int, seed: int, variant: int) -> Tensor:
+        """J^T of all outputs and samples of a run, (m, d_y n)."""
+        above = self.weights[layer + 1][seed, variant, :, :-1].mT.contiguous()
+        slopes = self._slopes(layer)[seed, variant]
         if layer == self._last - 1:
-            return (above[..., None] * slopes[..., None, :]).flatten(-2)
-        rows = (above @ self._jacobian(layer + 1)).unflatten(-1, (-1, slopes.shape[-1]))
-        return rows.mul_(slopes[..., None, :]).flatten(-2)
+            return (above[:, :, None] * slopes[:, None]).flatten(1)
+        rows = (above @ self._jacobian(layer + 1, seed, variant)).view(
+            len(above), -1, slopes.shape[-1]
+        )
+        return rows.mul_(slopes[:, None]).flatten(1)
 
 
 class MLP:
