@@ -137,6 +137,11 @@ def settings_of(config: DictConfig) -> RunSettings:
         content: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
         raise ConfigError(str(error)) from None
+    return settings_of_content(content)
+
+
+def settings_of_content(content: dict[str, Any]) -> RunSettings:
+    """Validate what a single run's configuration holds."""
     if isinstance(content.get("method"), dict):
         content["method"].pop("label", None)  # style: only figures use it
     return run_settings({key: content[key] for key in content if key not in PATH_KEYS})
