@@ -11,6 +11,7 @@ import pytest
 import torch
 from filelock import FileLock
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 from checkout import QUICK_EXPERIMENTS, Checkout, layerwise
 
@@ -19,6 +20,8 @@ settings.register_profile(
 )
 settings.load_profile("reproducible")
 torch.set_num_threads(1)
+# NumPy's algebra too: the workers' threads would wait for one another.
+threadpool_limits(1, user_api="blas")
 
 
 @pytest.fixture(autouse=True)
