@@ -21,8 +21,8 @@ scale: quick
 experiments: [contraction]
 overrides: ["seeds=2", "steps=20", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32"]
 """
-
-
+# For tests that compare tables alone: the page takes as long as all that it shows.
+NO_PAGE = ("--omit-from", "page")
 # What the session's checkout at the quick scale has of it, one of each half of the project.
 QUICK_EXPERIMENTS = ("contraction", "spike")
 

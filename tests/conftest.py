@@ -25,8 +25,8 @@ threadpool_limits(1, user_api="blas")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files whose tests start processes come first: they are the long ones, and one of them at the end would
-    be waited for by all other workers."""
+    """Files whose tests start processes come first: they are the long ones, and one of them at the end
+    would be waited for by all other workers."""
     long = {item.path for item in items if item.get_closest_marker("processes")}
     items.sort(key=lambda item: item.path not in long)
 
