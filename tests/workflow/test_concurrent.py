@@ -10,7 +10,7 @@ import sys
 import psutil
 import pytest
 
-from checkout import TINY, Checkout, layerwise, start, wait_for
+from checkout import NO_PAGE, TINY, Checkout, layerwise, start, wait_for
 
 pytestmark = pytest.mark.processes
 # A run that goes on until it is stopped.
@@ -60,7 +60,7 @@ def test_who_is_at_work_is_told_and_disturbed_by_nobody(checkout):
     assert {process.returncode for process in asking} == {0}
     assert "4 cells, 12 runs" in answer and "Due: " in answer
     assert first.poll() is None
-    layerwise(checkout, *SHORT)
+    layerwise(checkout, *SHORT, "--", *NO_PAGE)
     os.killpg(first.pid, signal.SIGINT)
     first.communicate(timeout=60)
     assert not list(checkout.folder.glob(".snakemake/locks/*"))

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from snakemake.cli import parse_config
 
-from checkout import OVERRIDES, Checkout, only
+from checkout import NO_PAGE, OVERRIDES, Checkout, only
 from helpers import METRICS, RUN_COLUMNS
 from layerwise.planning.pipeline import Pipeline
 from layerwise.planning.request import requested
@@ -109,9 +109,9 @@ def test_a_linked_and_a_relative_checkout_are_the_same(checkout: Checkout, tmp_p
     drawn again."""
     name, link = checkout.folder.name, tmp_path / "a liñk"
     link.symlink_to(checkout.folder, target_is_directory=True)
-    near = ("--snakefile", f"{name}/Snakefile", "--directory", name)
+    near = ("--snakefile", f"{name}/Snakefile", "--directory", name, *NO_PAGE)
     for cwd, where, settings in (
-        (link, (), "small.yaml"),
+        (link, NO_PAGE, "small.yaml"),
         (checkout.folder.parent, near, f"{name}/small.yaml"),
     ):
         words = ("--cores", "1", "--configfile", settings, *where)
