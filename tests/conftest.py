@@ -1,6 +1,7 @@
 """Settings of the test session: reproducible examples, one thread, double precision; and what its tests
 share: checkouts in which something has run, made once and copied."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -29,6 +30,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     would be waited for by all other workers."""
     long = {item.path for item in items if item.get_closest_marker("processes")}
     items.sort(key=lambda item: item.path not in long)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays, and is not looked through whenever garbage is collected."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
