@@ -59,7 +59,8 @@ gallery: reproduce
 	cp figures/claims.md figures/gallery/
 
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest -m "not slow and not browser" -n $(CORES) --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow and not browser" -n $(CORES) --dist loadfile --no-loadscope-reorder \
+	  $(PYTEST_ARGS)
 
 # Mathematics and rules, without starting a process.
 test-fast: .venv/dev.stamp

@@ -1,13 +1,18 @@
 """A copy of the project that tests may run, edit and break."""
 
+import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pandas as pd
 
@@ -21,10 +26,38 @@ scale: quick
 experiments: [contraction]
 overrides: ["seeds=2", "steps=20", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32"]
 """
-
-
+# For tests that compare tables alone: the page takes as long as all that it shows.
+NO_PAGE = ("--omit-from", "page")
 # What the session's checkout at the quick scale has of it, one of each half of the project.
 QUICK_EXPERIMENTS = ("contraction", "spike")
+
+
+class LoadedSnakemake:
+    """A process that has Snakemake's libraries and forks for each call: loading them is half of what a
+    dry run takes. `layerwise reproduce`, and the tests of its start, start their own."""
+
+    def __init__(self) -> None:
+        self._calls, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        script = Path(__file__).with_name("loaded_snakemake.py")
+        with theirs:
+            subprocess.Popen([sys.executable, str(script)], stdin=theirs, stdout=subprocess.DEVNULL)
+
+    def run(
+        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        call = {"arguments": arguments, "folder": str(folder), "environment": dict(environment)}
+        with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+            socket.send_fds(self._calls, [json.dumps(call).encode()], [out.fileno(), err.fileno()])
+            status = int(self._calls.recv(16))
+            for stream in (out, err):
+                stream.seek(0)
+            return subprocess.CompletedProcess(arguments, status, out.read(), err.read())
+
+
+@cache
+def loaded_snakemake() -> LoadedSnakemake:
+    """The one of this process, which ends with it."""
+    return LoadedSnakemake()
 
 
 class Checkout:
@@ -66,6 +99,8 @@ class Checkout:
             "PWD": str(cwd),  # as a shell says it, links and all
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
+        if sys.platform == "linux":
+            return loaded_snakemake().run(arguments, cwd, environment)
         command = [sys.executable, "-m", "snakemake", *arguments]
         return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
 

@@ -1,6 +1,7 @@
 """Settings of the test session: reproducible examples, one thread, double precision; and what its tests
 share: checkouts in which something has run, made once and copied."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import torch
 from filelock import FileLock
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 from checkout import QUICK_EXPERIMENTS, Checkout, layerwise
 
@@ -19,6 +21,21 @@ settings.register_profile(
 )
 settings.load_profile("reproducible")
 torch.set_num_threads(1)
+# NumPy's algebra too: the workers' threads would wait for one another.
+threadpool_limits(1, user_api="blas")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files whose tests start processes come first: they are the long ones, and one of them at the end
+    would be waited for by all other workers."""
+    long = {item.path for item in items if item.get_closest_marker("processes")}
+    items.sort(key=lambda item: item.path not in long)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays, and is not looked through whenever garbage is collected."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

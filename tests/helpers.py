@@ -1,14 +1,14 @@
 """Small problems that the tests share."""
 
+import json
 from collections.abc import Sequence
-from copy import deepcopy
 from functools import cache
 from types import ModuleType
 from typing import NamedTuple
 
 import pandas as pd
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from layerwise.data.instances import draw
@@ -17,7 +17,7 @@ from layerwise.data.population import Population, populations
 from layerwise.methods.base import load_rule, steps_of
 from layerwise.networks.base import Predictor
 from layerwise.networks.linear import NETWORKS
-from layerwise.planning.compose import compose_config, settings_of
+from layerwise.planning.compose import compose_config, settings_of, settings_of_content
 from layerwise.planning.plan import ExperimentPlan, plan
 from layerwise.settings.method import MethodSettings
 from layerwise.settings.run import RunSettings
@@ -101,24 +101,38 @@ def quick_plan(experiment: str, *overrides: str) -> ExperimentPlan:
 
 
 @cache
-def _of_groups(words: tuple[str, ...]) -> DictConfig:
-    return compose_config(words)
+def _of_groups(words: tuple[str, ...]) -> str:
+    return json.dumps(OmegaConf.to_container(compose_config(words)))
+
+
+@cache
+def _value(text: str) -> str:
+    """As OmegaConf reads it on a command line."""
+    read = OmegaConf.from_dotlist([f"x={text}"])
+    return json.dumps(OmegaConf.to_container(read, resolve=True)["x"])
 
 
 def composed(*words: str) -> RunSettings:
-    """The validated settings that ``compose_config`` makes of overrides key=value and +key=value. Hydra
-    composes the task and the method once; the other words are put in without it, twenty times faster.
+    """The validated settings that ``compose_config`` makes of overrides key=value and +key=value, without
+    references. Hydra composes the task and the method once; the other words are put in without it, and
+    without OmegaConf, a hundred times faster.
     """
     groups = [word for word in words if word.split("=")[0] in ("task", "method")]
     if any(word.startswith("~") for word in words):
         return settings_of(compose_config(words))
-    config = deepcopy(_of_groups(tuple(groups)))
+    config = json.loads(_of_groups(tuple(groups)))
     for word in words:
         key, _, text = word.removeprefix("+").partition("=")
         if word not in groups:
-            value = OmegaConf.from_dotlist([f"x={text}"])["x"]
-            OmegaConf.update(config, key, value, merge=True, force_add=word.startswith("+"))
-    return settings_of(config)
+            value = json.loads(_value(text))
+            *above, last = key.split(".")
+            part = config
+            for name in above:
+                part = part[name]
+            assert last in part or word.startswith("+"), f"there is no {key}"
+            merged = isinstance(value, dict) and isinstance(part.get(last), dict)
+            part[last] = part[last] | value if merged else value
+    return settings_of_content(config)
 
 
 @cache

@@ -27,6 +27,18 @@ def app(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
+def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Runs the program in this process, in an empty folder."""
+
+    def of(*overrides: str) -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["simulate", *SMALL, *overrides])
+        simulate.main()
+
+    return of
+
+
+@pytest.fixture
 def refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., str]:
@@ -47,13 +59,9 @@ def refused(
     return of
 
 
-@pytest.mark.processes
-def test_one_row_for_each_variant_seed_and_step(tmp_path: Path) -> None:
+def test_one_row_for_each_variant_seed_and_step(ran, tmp_path: Path) -> None:
     """Rows are (damping, lr, seed, step), with the settings beside the metrics."""
-    done = app(
-        tmp_path, "method=kfac", "method.lr=[0.1,0.3]", "method.damping=[0.01,0.1]", "seeds=3"
-    )
-    assert done.returncode == 0, done.stderr
+    ran("method=kfac", "method.lr=[0.1,0.3]", "method.damping=[0.01,0.1]", "seeds=3")
     runs = pd.read_parquet(tmp_path / "run.parquet")
     assert len(runs) == 2 * 2 * 3 * 4
     assert not runs.duplicated(["lr", "damping", "seed", "step"]).any()
@@ -80,18 +88,17 @@ def test_one_row_for_each_variant_seed_and_step(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run.parquet.json").read_text())["seeds"] == [0, 1, 2]
 
 
-@pytest.mark.processes
-def test_both_engines_and_rademacher_inputs_run(tmp_path: Path) -> None:
-    done = app(tmp_path, "engine=batches", "task.inputs=rademacher", "seeds=2")
-    assert done.returncode == 0, done.stderr
+def test_both_engines_and_rademacher_inputs_run(ran, tmp_path: Path) -> None:
+    ran("engine=batches", "task.inputs=rademacher", "seeds=2")
     assert set(pd.read_parquet(tmp_path / "run.parquet")["inputs"]) == {"rademacher"}
 
 
 @pytest.mark.processes
-def test_equal_seeds_give_identical_tables(tmp_path: Path) -> None:
-    """Byte for byte the same table from two processes."""
-    for out in ("one.parquet", "two.parquet"):
-        assert app(tmp_path, "seeds=2", f"out={out}").returncode == 0
+def test_equal_seeds_give_identical_tables(ran, tmp_path: Path) -> None:
+    """Byte for byte the same table from two processes, of which this is one."""
+    done = app(tmp_path, "seeds=2", "out=one.parquet")
+    assert done.returncode == 0, done.stderr
+    ran("seeds=2", "out=two.parquet")
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
 
 

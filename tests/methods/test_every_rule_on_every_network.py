@@ -3,6 +3,7 @@ is the rule's textbook form on autograd's derivatives; where it does not, the pa
 """
 
 from collections.abc import Callable
+from functools import cache
 from itertools import product
 from typing import NamedTuple
 
@@ -197,6 +198,12 @@ FAMILIES: dict[str, Callable[[], Family]] = {
 }
 
 
+@cache
+def offered(name: str) -> frozenset[str]:
+    """What a family's network offers; made once, since every pair asks for it when tests are collected."""
+    return FAMILIES[name]().network.offers
+
+
 class Textbook:
     """One run of a rule by autograd and dense algebra: ``step`` takes its layers and the step's batches."""
 
@@ -379,7 +386,7 @@ PAIRS = list(product(RULES, FAMILIES))
 
 
 @pytest.mark.parametrize(
-    ("rule", "name"), [pair for pair in PAIRS if not lacking(pair[0], FAMILIES[pair[1]]().network.offers)]
+    ("rule", "name"), [pair for pair in PAIRS if not lacking(pair[0], offered(pair[1]))]
 )  # fmt: skip
 def test_an_offered_pair_steps_by_the_textbook(rule, name):
     """Three steps of every seed and variant, which share their weights at first."""
@@ -410,7 +417,7 @@ def test_an_offered_pair_steps_by_the_textbook(rule, name):
 
 
 @pytest.mark.parametrize(
-    ("rule", "name"), [pair for pair in PAIRS if lacking(pair[0], FAMILIES[pair[1]]().network.offers)]
+    ("rule", "name"), [pair for pair in PAIRS if lacking(pair[0], offered(pair[1]))]
 )  # fmt: skip
 def test_a_pair_without_the_need_is_refused(rule, name):
     """By the view that is asked, and for the networks of a task by the settings, before any run."""

@@ -1,6 +1,5 @@
 """Any torch optimiser as an update rule: it walks its own path, runs keep apart, bad names are refused."""
 
-import subprocess
 import sys
 from itertools import product
 from pathlib import Path
@@ -21,6 +20,7 @@ from helpers import (
     run,
     small_settings,
 )
+from layerwise import simulate
 from layerwise.data.moments import Moments
 from layerwise.methods.base import load_rule, steps_of
 from layerwise.settings.validation import ConfigError
@@ -223,12 +223,14 @@ def test_another_package_is_allowed_by_the_key(tmp_path, monkeypatch):
     assert np.allclose(table.excess_loss, expected.excess_loss, rtol=1e-10)
 
 
-@pytest.mark.processes
-def test_the_app_refuses_with_one_sentence(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "layerwise.simulate", "method=soap", "task.d_x=8"]
-    command += ["task.d_y=8", "method.options.optimizer=torch.optim.Moun"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: method.options.optimizer = 'torch.optim.Moun'")
-    assert done.stderr.count("\n") == 1
-    assert not (tmp_path / "run.parquet").exists()
+def test_the_app_refuses_with_one_sentence(tmp_path: Path, monkeypatch, capsys) -> None:
+    words = ["method=soap", "task.d_x=8", "task.d_y=8", "method.options.optimizer=torch.optim.Moun"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["simulate", *words])
+    with pytest.raises(SystemExit) as ended:
+        simulate.main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert said.startswith("error: method.options.optimizer = 'torch.optim.Moun'")
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

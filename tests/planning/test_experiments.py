@@ -2,6 +2,8 @@
 
 import importlib
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import matplotlib as mpl
@@ -17,36 +19,55 @@ from layerwise.planning.drawing import reads_of
 from layerwise.planning.expand import LABEL_KEYS
 from layerwise.planning.plan import ExperimentPlan, Job, plan
 from layerwise.results.aggregate import aggregate, collect
-from layerwise.results.tables import read_table
+from layerwise.results.tables import read_table, write_table
 from layerwise.tasks import linear_representation
 from layerwise.tasks.run import run_cell, run_job
 
 
-def tables(planned: ExperimentPlan, folder: Path) -> list[Path]:
-    """The reduced tables of an experiment, by the functions that the scripts call."""
+def run(planned: ExperimentPlan, folder: Path) -> list[Path]:
+    """The run tables of an experiment, by the function that the script calls."""
     paths = []
     for (method, part), job in planned.jobs(16).items():
-        paths.append(folder / "runs" / f"{method}-{part}.parquet")
+        paths.append(folder / f"{method}-{part}.parquet")
         run_job(json.loads(job.content), None, paths[-1])
+    return paths
+
+
+def reduced(planned: ExperimentPlan, runs: list[Path], folder: Path) -> dict[str, pd.DataFrame]:
+    """The reduced tables, likewise."""
     experiment = planned.experiment
     if experiment.select_by == "nothing":
-        collect(paths, folder)
+        collect(runs, folder)
     else:
-        aggregate(paths, experiment.select_by, experiment.target, folder)
-    return sorted(folder.glob("*.parquet"))
+        aggregate(runs, experiment.select_by, experiment.target, folder)
+    return {path.stem: read_table(path) for path in sorted(folder.glob("*.parquet"))}
+
+
+@pytest.fixture(scope="module")
+def as_planned(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[Path]]:
+    """The run tables of an experiment in small dimensions, made once."""
+    folder = tmp_path_factory.mktemp("runs")
+
+    @cache
+    def of(name: str) -> list[Path]:
+        return run(quick_plan(name), folder / name)
+
+    return of
 
 
 @pytest.mark.parametrize("name", options("experiment"))
-def test_an_experiment_runs_from_its_plan_to_its_figures(name: str, tmp_path: Path) -> None:
+def test_an_experiment_runs_from_its_plan_to_its_figures(
+    as_planned, name: str, tmp_path: Path
+) -> None:
     """Each figure draws every method, from rows without duplicates, and from what it says that it reads
     alone."""
     experiment = quick_plan(name)
-    reduced = {path.stem: read_table(path) for path in tables(experiment, tmp_path)}
+    tables = reduced(experiment, as_planned(name), tmp_path)
     task = experiment.cells[0].settings.task
     own = {*task.model_dump(), *task.metrics, *LABEL_KEYS}
     for figure in experiment.experiment.figures:
         read = {
-            table: reduced[table].drop(columns=own.difference(columns), errors="ignore")
+            table: tables[table].drop(columns=own.difference(columns), errors="ignore")
             for table, columns in reads_of(figure).tables.items()
         }
         render(figure, read, experiment.labels, tmp_path / f"{figure}.pdf")
@@ -65,14 +86,22 @@ def test_an_experiment_runs_from_its_plan_to_its_figures(name: str, tmp_path: Pa
     ],
 )
 def test_a_method_that_diverges_everywhere_is_drawn(
-    name: str, all_methods: bool, tmp_path: Path
+    as_planned, name: str, all_methods: bool, tmp_path: Path
 ) -> None:
     """One method, or each, at step sizes that are all too large: the figures are drawn without a
-    warning, nothing in them says NaN, and the drawn table has the method."""
+    warning, nothing in them says NaN, and the drawn table has the method. The others' runs are those of
+    the test above."""
     methods = quick_plan(name).experiment.methods
     chosen = methods if all_methods else methods[:1]
     experiment = quick_plan(name, *(f"method.{method}.lr=[1e20,1e30]" for method in chosen))
-    read = {path.stem: read_table(path) for path in tables(experiment, tmp_path)}
+    own = [cell for cell in experiment.cells if cell.settings.method.name in chosen]
+    runs = [tmp_path / "runs" / "own.parquet"]
+    run_job(json.loads(Job(tuple(own)).content), None, runs[0])
+    for path in as_planned(name) if chosen != methods else ():
+        table = read_table(path)
+        runs.append(tmp_path / "runs" / path.name)
+        write_table(table[~table["method"].isin(chosen)].reset_index(drop=True), runs[-1])
+    read = reduced(experiment, runs, tmp_path)
     for name in experiment.experiment.figures:
         with mpl.rc_context(style.RC):
             drawing = importlib.import_module(f"layerwise.figures.{name}")

@@ -147,19 +147,18 @@ def test_a_run_is_what_hydra_composes(task, method):
 @pytest.mark.parametrize("scale", options("scale"))
 @pytest.mark.parametrize("name", options("experiment"))
 def test_what_is_planned_is_what_hydra_composes(name, scale):
-    """Hydra's own composition, with every method by itself, gives the same settings and overrides."""
+    """Hydra's own composition, with each of its methods, gives the same settings and overrides."""
     task = "task.kappa_x=0.5"
     ours = compose_experiment(
         name, scale, read([task, "method.sgd.lr=[0.7]", "+method.sgd.options.new={a: [1]}"])
     )
-    every = [f"+method@methods.{method}={method}" for method in options("method")]
+    every = [f"+method@methods.{method}={method}" for method in ours["methods"]]
     hydras = by_hydra(
         ["~method", *every, f"+experiment={name}", f"+scale={scale}", task,
          "methods.sgd.lr=[0.7]", "+methods.sgd.options.new={a: [1]}"]
     )  # fmt: skip
     expected = OmegaConf.to_container(hydras, resolve=True)
     assert {"sgd", *expected["experiment"]["methods"]} == set(ours["methods"])
-    expected["methods"] = {method: expected["methods"][method] for method in ours["methods"]}
     for method in ours["methods"].values():
         assert [method.pop(key) for key in FILES] == [None, None]
     assert ours == expected

@@ -5,6 +5,7 @@ Every setting of every task and every method is here, or among EXEMPT with the r
 
 from functools import cache
 
+import pandas as pd
 import pytest
 
 from helpers import composed
@@ -112,8 +113,19 @@ EXEMPT = {
 }
 
 
-def measured(settings: RunSettings):
+# What several settings are changed from is run once.
+_measured: dict[str, pd.DataFrame] = {}
+
+
+def measured(settings: RunSettings) -> pd.DataFrame:
     """The measured columns of a run's table, and its recorded steps and seeds."""
+    key = settings.model_dump_json()
+    if key not in _measured:
+        _measured[key] = _run(settings)
+    return _measured[key]
+
+
+def _run(settings: RunSettings) -> pd.DataFrame:
     table = run_table(settings)
     return table.drop(
         columns=[*settings.task.model_dump(), "method", "rule", "network"], errors="ignore"

@@ -10,7 +10,7 @@ import sys
 import psutil
 import pytest
 
-from checkout import TINY, Checkout, layerwise, start, wait_for
+from checkout import NO_PAGE, TINY, Checkout, layerwise, start, wait_for
 
 pytestmark = pytest.mark.processes
 # A run that goes on until it is stopped.
@@ -48,14 +48,19 @@ def snakemake_of(process: subprocess.Popen[str]) -> psutil.Process:
     return child
 
 
-def test_a_second_reproduce_says_who_is_at_work(checkout):
-    """It changes nothing, and leaves the first alone; other overrides have other files and may run."""
+def test_who_is_at_work_is_told_and_disturbed_by_nobody(checkout):
+    """A second call of the same changes nothing, and leaves the first alone; several explain at once, and
+    say the same; other overrides have other files and may run."""
     first = at_work(checkout)
     pid = snakemake_of(first).pid
+    asking = [start(checkout, "explain", *SHORT[1:]) for _ in range(4)]
     said = layerwise(checkout, *LONG, code=1)
     assert f"error: process {pid} makes results in this folder" in said
+    (answer,) = {process.communicate()[0] for process in asking}
+    assert {process.returncode for process in asking} == {0}
+    assert "4 cells, 12 runs" in answer and "Due: " in answer
     assert first.poll() is None
-    layerwise(checkout, *SHORT)
+    layerwise(checkout, *SHORT, "--", *NO_PAGE)
     os.killpg(first.pid, signal.SIGINT)
     first.communicate(timeout=60)
     assert not list(checkout.folder.glob(".snakemake/locks/*"))
@@ -73,18 +78,6 @@ def test_a_killed_runs_lock_is_explained_with_the_command_that_removes_it(checko
     assert "error: a run that was killed has left Snakemake's lock" in said
     layerwise(checkout, "reproduce", "--", "--unlock")
     assert "This was a dry-run" in layerwise(checkout, *LONG, "--", "--dry-run")
-
-
-def test_ten_explain_at_once(checkout):
-    """All say the same, while results are being made."""
-    running = at_work(checkout)
-    processes = [start(checkout, "explain", *SHORT[1:]) for _ in range(10)]
-    answers = {process.communicate()[0] for process in processes}
-    assert {process.returncode for process in processes} == {0}
-    (answer,) = answers
-    assert "4 cells, 12 runs" in answer and "Due: " in answer
-    os.killpg(running.pid, signal.SIGINT)
-    running.communicate(timeout=60)
 
 
 LARGE = {

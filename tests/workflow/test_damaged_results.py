@@ -10,7 +10,7 @@ from itertools import product
 import pandas as pd
 import pytest
 
-from checkout import Checkout, only
+from checkout import NO_PAGE, Checkout, only
 
 
 def flipped(content: bytes) -> bytes:
@@ -82,7 +82,7 @@ def test_a_damaged_result_is_refused_and_made_anew(
 
     command = re.search("remove it with `(.*?)`", sentence)[1]
     subprocess.run(shlex.split(command), cwd=checkout.folder, check=True)
-    done = checkout.small()
+    done = checkout.small(*NO_PAGE)
     assert done.returncode == 0, done.stdout + done.stderr
     found = checkout.tables()
     assert found.keys() == expected.keys()

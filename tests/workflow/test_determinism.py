@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from checkout import Checkout
+from checkout import NO_PAGE, Checkout
 from helpers import quick_plan
 from layerwise.results.tables import read_table
 from layerwise.tasks.run import run_job
@@ -26,7 +26,7 @@ def test_cores_and_order_do_not_matter(small_once: Checkout, tmp_path: Path) -> 
     first = other.small("--cores", "1", sgd)
     assert first.returncode == 0, first.stderr
     assert list(other.tables()) == [sgd]
-    assert other.small("--cores", "1").returncode == 0
+    assert other.small("--cores", "1", *NO_PAGE).returncode == 0
     assert_same(other.tables(), expected)
 
 

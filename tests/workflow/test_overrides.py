@@ -5,7 +5,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from checkout import QUICK_EXPERIMENTS, Checkout, layerwise, only
+from checkout import NO_PAGE, QUICK_EXPERIMENTS, Checkout, layerwise, only
 
 pytestmark = pytest.mark.processes
 
@@ -16,7 +16,7 @@ def finished(quick_once: Checkout, tmp_path_factory: pytest.TempPathFactory) -> 
     that concern all of their jobs."""
     checkout = Checkout(tmp_path_factory.mktemp("overrides"), quick_once)
     words = (*QUICK_EXPERIMENTS, "--scale", "quick", "seeds=2", "task.noise=0.5")
-    layerwise(checkout, "reproduce", *words)
+    layerwise(checkout, "reproduce", *words, "--", *NO_PAGE)
     return checkout
 
 

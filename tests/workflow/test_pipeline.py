@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from snakemake.cli import parse_config
 
-from checkout import OVERRIDES, Checkout, only
+from checkout import NO_PAGE, OVERRIDES, Checkout, only
 from helpers import METRICS, RUN_COLUMNS
+from layerwise.planning.pipeline import Pipeline
+from layerwise.planning.request import requested
+from layerwise.settings.validation import ConfigError
 
 pytestmark = pytest.mark.processes
 # Those of a table of contraction.
@@ -105,9 +109,9 @@ def test_a_linked_and_a_relative_checkout_are_the_same(checkout: Checkout, tmp_p
     drawn again."""
     name, link = checkout.folder.name, tmp_path / "a liñk"
     link.symlink_to(checkout.folder, target_is_directory=True)
-    near = ("--snakefile", f"{name}/Snakefile", "--directory", name)
+    near = ("--snakefile", f"{name}/Snakefile", "--directory", name, *NO_PAGE)
     for cwd, where, settings in (
-        (link, (), "small.yaml"),
+        (link, NO_PAGE, "small.yaml"),
         (checkout.folder.parent, near, f"{name}/small.yaml"),
     ):
         words = ("--cores", "1", "--configfile", settings, *where)
@@ -194,30 +198,42 @@ def test_swapped_values_of_two_keys_rerun(checkout: Checkout) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("entry", "sentence"),
     [
-        (["--config", "scale=quik"], "did you mean 'quick'?"),
-        (["--config", "experiments=[contracton]"], "did you mean 'contraction'?"),
-        (["--config", 'overrides=["task.kappa=3"]'], "task.kappa = 3 is not allowed"),
-        (["--config", "overrides=3"], "overrides = 3 is not allowed: allowed is a list"),
-        (["--config", "overrides=seeds=0"], "seeds = 0 is not allowed"),
-        (["--config", "scal=quick"], "did you mean 'scale'?"),
-        (["--config", "cells_per_job=0"], "cells_per_job = 0 is not allowed"),
-        (["--config", 'overrides=["methods.kfac.lr=[-1]"]'], "methods.kfac.lr = -1"),
+        ("scale=quik", "did you mean 'quick'?"),
+        ("scal=quick", "did you mean 'scale'?"),
         (
-            ["--config", 'overrides=["method.soap.options.optimizer=torch.optim.LBFGS"]'],
+            'overrides=["method.soap.options.optimizer=torch.optim.LBFGS"]',
             "method.options.weight_decay = 0.0 is not allowed: torch.optim.LBFGS takes",
         ),
     ],
 )
 def test_bad_configuration_is_refused_before_any_job(
-    checkout: Checkout, arguments: list[str], sentence: str
+    checkout: Checkout, entry: str, sentence: str
 ) -> None:
-    done = checkout.snakemake("--dry-run", *arguments)
+    done = checkout.snakemake("--dry-run", "--config", entry)
     assert done.returncode != 0
     assert sentence in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert "rule " not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        ("experiments=[contracton]", "did you mean 'contraction'?"),
+        ('overrides=["task.kappa=3"]', "task.kappa = 3 is not allowed"),
+        ("overrides=3", "overrides = 3 is not allowed: allowed is a list"),
+        ("overrides=seeds=0", "seeds = 0 is not allowed"),
+        ("cells_per_job=0", "cells_per_job = 0 is not allowed"),
+        ('overrides=["methods.kfac.lr=[-1]"]', "methods.kfac.lr = -1"),
+    ],
+)
+def test_bad_entries_are_refused(entry: str, sentence: str) -> None:
+    """Read as Snakemake reads them, by what the rules' refusal is made of, in this process."""
+    with pytest.raises(ConfigError) as refused:
+        Pipeline(requested(parse_config([entry])))
+    assert sentence in str(refused.value)
 
 
 def test_a_failing_job_says_why_and_names_its_log(small_once: Checkout, tmp_path: Path) -> None:

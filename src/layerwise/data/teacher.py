@@ -10,6 +10,7 @@ is one. The new teacher has the same B and an A of its own.
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +50,7 @@ class Sample(NamedTuple):
     labels: Tensor
 
 
+@cache  # its many nodes take longer than a teacher
 def link_variance(link: str) -> float:
     """Var link(z) for z ~ N(0, 1), by Gauss-Hermite quadrature."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)

@@ -34,12 +34,47 @@ def compose_experiment(name: str, scale: str, overrides: Overrides) -> dict[str,
     # The other methods have no part in it, and OmegaConf takes its time.
     named = {*files["experiment"]["methods"], *overrides.named_methods}
     methods = {name: files["methods"][name] for name in files["methods"] if name in named}
+    if (plain := _plainly_changed(files | {"methods": methods}, overrides.changes)) is not None:
+        return plain
     config = _changed(files | {"methods": methods}, overrides.changes)
     try:
         content: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
         raise ConfigError(" ".join(str(error).split())) from None
     return content
+
+
+def _plainly_changed(files: dict[str, Any], changes: Iterable[Change]) -> dict[str, Any] | None:
+    """What OmegaConf makes of merged files with changed keys, in a tenth of its time; None where it has to
+    be asked: where a value refers to another key or is several, and for all that it may refuse."""
+    try:
+        content: dict[str, Any] = _copied(files)
+        for change in changes:
+            *above, last = change.key.split(".")
+            part: Any = content
+            for name in above:
+                part = part[name]
+            if isinstance(change.value, dict) or isinstance(part.get(last), dict):
+                return None
+            if last not in part and not (change.adds and last.isidentifier()):
+                return None
+            part[last] = _copied(change.value)
+    except (AttributeError, LookupError, TypeError):
+        return None
+    return content
+
+
+def _copied(value: Any) -> Any:
+    """A copy of nested lists and dictionaries. Raises TypeError for a value that is not plain."""
+    if isinstance(value, dict):
+        return {key: _copied(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_copied(one) for one in value]
+    if value is not None and type(value) not in (str, int, float, bool):
+        raise TypeError(value)
+    if isinstance(value, str) and ("${" in value or value == "???"):
+        raise TypeError(value)
+    return value
 
 
 def _changed(files: dict[str, Any], changes: Iterable[Change]) -> DictConfig:
@@ -141,6 +176,11 @@ def settings_of(config: DictConfig) -> RunSettings:
         content: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
         raise ConfigError(str(error)) from None
+    return settings_of_content(content)
+
+
+def settings_of_content(content: dict[str, Any]) -> RunSettings:
+    """Validate what a single run's configuration holds."""
     if isinstance(content.get("method"), dict):
         content["method"].pop("label", None)  # style: only figures use it
     return run_settings({key: content[key] for key in content if key not in PATH_KEYS})

@@ -19,17 +19,18 @@ def run_table(
     but for ``status``, ``diverged_at``, the step that was refused, empty for a run that goes on, and
     ``failure``, what was said if that step raised."""
     method = settings.method
-    rows = pd.MultiIndex.from_product(
-        [method.damping or [0.0], method.lr, settings.seeds, trace.steps],
-        names=["damping", "lr", "seed", "step"],
-    )
-    frame = rows.to_frame(index=False)
-    for place, key in enumerate(("method", "rule", "network")):
-        frame.insert(place, key, method.name if key == "method" else getattr(method, key))
-    for key, value in settings.task.model_dump(exclude=NO_COLUMNS).items():
-        frame[key] = np.nan if value is None else value
+    levels = (method.damping or [0.0], method.lr, settings.seeds, trace.steps)
+    grid = np.meshgrid(*map(np.asarray, levels), indexing="ij")
+    rows = {
+        "method": method.name,
+        "rule": method.rule,
+        "network": method.network,
+        **dict(zip(("damping", "lr", "seed", "step"), map(np.ravel, grid), strict=True)),
+        **settings.task.model_dump(exclude=NO_COLUMNS),
+    }
+    columns = {key: np.nan if value is None else value for key, value in rows.items()}
     for name, values in metrics.items():  # (R, S, V) to (V, S, R), where V runs over dampings first
-        frame[name] = values.transpose(2, 1, 0).astype(np.float64).ravel()
+        columns[name] = values.transpose(2, 1, 0).astype(np.float64).ravel()
     diverged = pd.Series(np.repeat(trace.diverged_at.T.ravel(), len(trace.steps)), dtype="Int64")
     diverged = diverged.mask(diverged < 0)
     said = np.full(trace.diverged_at.T.shape, None, dtype=object)
@@ -38,5 +39,7 @@ def run_table(
     # Text also where it is all missing, so that tables of several jobs are of one kind.
     failure = pd.Series(np.repeat(said.ravel(), len(trace.steps)), dtype="string")
     lost = np.where(failure.isna(), "diverged", "failed")
-    frame["status"] = np.where((diverged <= frame["step"]).fillna(False), lost, "ok")
-    return frame.assign(diverged_at=diverged, failure=failure)
+    has = (diverged <= columns["step"]).fillna(False)
+    columns |= {"status": np.where(has, lost, "ok"), "diverged_at": diverged, "failure": failure}
+    # All columns at once: one after the other would take as long as a small run.
+    return pd.DataFrame(columns)

@@ -26,12 +26,14 @@ def in_stages(cells: Sequence[RunSettings]) -> Stages:
     grid = settings.method.lr
     first = coarse(grid, settings.method.fixed_lr, settings.method.damping)
     (tuning,) = yield [[_tuning(cell, first, cell.method.damping) for cell in cells]]
-    best = select(_scores(settings, tuning[0])).iloc[0]
+    scores = _scores(settings, tuning[0])
+    best = select(scores).iloc[0]
     if refined := around(float(best["lr"]), grid, first):
         damping = [float(best["damping"])] if settings.method.damping else []
         (second,) = yield [[_tuning(cell, refined, damping) for cell in cells]]
         tuning = [pd.concat(of, ignore_index=True) for of in zip(tuning, second, strict=True)]
-    chosen = yield [[choice(cell) for cell in cells] for choice in _choices(settings, tuning[0])]
+        scores = _scores(settings, tuning[0])
+    chosen = yield [[choice(cell) for cell in cells] for choice in _choices(settings, scores)]
     stages = [[_staged(table, TUNING) for table in tuning]]
     stages += [[_staged(table, REPORTING) for table in of] for of in chosen]
     return [pd.concat(tables, ignore_index=True) for tables in zip(*stages, strict=True)]
@@ -62,11 +64,10 @@ def _scores(settings: RunSettings, tuning: pd.DataFrame) -> pd.DataFrame:
 
 
 def _choices(
-    settings: RunSettings, tuning: pd.DataFrame
+    settings: RunSettings, scores: pd.DataFrame
 ) -> Iterator[Callable[[RunSettings], RunSettings]]:
     """What takes a cell to its run on the reporting seeds, for the selected choice and, at each fixed step
     size, for the damping that is best there."""
-    scores = _scores(settings, tuning)
     best = select(scores).iloc[0]
     # Where the selected one is a fixed one as well, it goes on as such.
     half = None if settings.stop_at is None else settings.stop_at / 2
