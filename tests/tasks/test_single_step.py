@@ -447,12 +447,12 @@ def test_a_readout_of_order_one_lowers_the_updates_alignment():
     [
         (["method=kfca"], "method = 'kfca' is unknown, did you mean 'kfac'"),
         (["method=bn_hiden_sgd"], "did you mean 'bn_hidden_sgd'"),
-        (["method=kfac", "method.damping=[0.1,-1.0]"], "method.damping = -1.0 is not allowed"),
+        (["method=kfac", "method.damping=[0.1,-1.0]"], "method.damping = -1 is not allowed"),
         (["method=kfac", "method.damping=[nan]"], "method.damping = nan is not allowed"),
         (["method=kfac", "method.damping=[]"], "method.damping = [] is not allowed: at least one"),
         (["method=sgd", "method.damping=[0.1]"], "sgd has no damping"),
         (["method=gauss_newton", "method.damping=[0.0]"], "a positive damping is needed"),
-        (["method=sgd", "method.lr=[-1.0]"], "method.lr = -1.0 is not allowed"),
+        (["method=sgd", "method.lr=[-1.0]"], "method.lr = -1 is not allowed"),
         (["seeds=[]"], "seeds = [] is not allowed"),
         (
             ["method=gauss_newton", "task.d=12", f"task.aspect_ratio={12 / 5000}"],
