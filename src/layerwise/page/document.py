@@ -11,11 +11,14 @@ from string import Template
 import vl_convert
 
 from layerwise.page.about import ASSETS
-from layerwise.page.claims import counts, details, forest, judged_claims
+from layerwise.page.claims import counts, forest
 from layerwise.page.compare import comparison
+from layerwise.page.decided import numbers_by_seed
 from layerwise.page.experiment import Tables, experiment_json
+from layerwise.page.explained import PAPER, glossary
 from layerwise.page.figures import figures
 from layerwise.page.folder import Folder
+from layerwise.page.judged import judged_claims
 from layerwise.page.looks import looks
 from layerwise.page.runs import runs
 from layerwise.page.text import escape
@@ -23,7 +26,7 @@ from layerwise.results.descriptions import ALONG, GRIDS, METRICS, SETTINGS
 from layerwise.results.files import atomic_path
 
 # The parts of style and program, in their order.
-STYLE = ["base", "claims", "forest", "explore", "pages", "narrow", "print"]
+STYLE = ["base", "claims", "forest", "resamples", "explore", "pages", "narrow", "print"]
 PROGRAM = [
     "base",
     "statistics",
@@ -66,7 +69,10 @@ def document(folders: Sequence[Folder]) -> str:
         "policy": policy(scripts=[EARLY, library, app], styles=[style]),
         "banner": banner(first),
         "claims": Template(asset("claims.html")).substitute(
-            counts=counts(claims), forest=forest(claims, first)
+            counts=counts(claims),
+            forest=forest(claims, first),
+            paper=PAPER,
+            glossary=glossary(),
         )
         if claims
         else NO_CLAIMS,
@@ -149,7 +155,7 @@ def data(folders: Sequence[Folder]) -> list[str]:
     catalogued = json.dumps(meta, ensure_ascii=False).replace("<", "\\u003c")
     return [
         f'<script type="application/json" id="meta">{catalogued}</script>',
-        pack("data-claims", details(folders[0])),
+        pack("data-claims", numbers_by_seed(folders[0])),
         *packed,
     ]
 

@@ -80,6 +80,13 @@ class Folder:
         return {name: said[name] for name in sorted(there, key=place)}
 
     @cached_property
+    def shown_by(self) -> dict[str, str]:
+        """Whose data a figure shows: experiments by figure."""
+        return {
+            figure: name for name, said in self.experiments.items() for figure in said["figures"]
+        }
+
+    @cached_property
     def records(self) -> dict[str, list[dict[str, Any]]]:
         """The records of each experiment's runs, as far as these are there."""
         return {
