@@ -26,7 +26,7 @@ from layerwise.planning.plan import plan_all
 from layerwise.results.columns import SUMMARISED
 from layerwise.results.descriptions import METRICS, Offer, default_view
 from layerwise.results.files import FileError
-from odd_results import HOSTILE, STEPS, claims, odd_results
+from odd_results import HOSTILE, STEPS, VIEW, claims, odd_results
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +211,8 @@ def test_what_was_run_says_times_choices_and_commit(folder: Folder) -> None:
         "3 methods × 2 problems × 5 seeds",
         "commit 0000",
         "Selected step sizes",
+        "seeds that report: 0–4",
+        "chosen on seeds 10–12",
         "κ<sub>x</sub> = 10",
     ):
         assert words in view, words
@@ -235,6 +237,7 @@ def test_evidence_holds_what_decided_a_claim() -> None:
     first = tables[""].iloc[0]
     assert (first["lower"], first["weaker_lower"]) == (0.3, 0.1) and np.isnan(first["upper"])
     assert first["statistic"] == "mean" and "def mean" in first["statistic_code"]
+    assert first["view"] == VIEW
     resamples = tables["_resamples"].query("claim == 'C1 holds'")["value"]
     assert np.quantile(resamples, 0.025, method="lower") == first["low"]
     assert len(tables["_seeds"].query("claim == 'C1 holds'")) == first["seeds"]

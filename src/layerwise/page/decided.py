@@ -31,8 +31,8 @@ def detail(claim: Judged, folder: Folder) -> str:
         f'<tr class="more" role="row" data-for="{escape(claim.name)}"><td colspan="4" role="cell">'
         f'<div class="detail"><div>{decided_by(claim.name)}{_parts(claim, folder)}</div>'
         f'<div><dl>{listed}</dl><p class="acts">{_links(claim, folder)}</p></div>'
-        f'<details class="code"><summary>The code that computes it</summary><pre tabindex="0">{code}</pre>'
-        "</details></div></td></tr>"
+        '<details class="code"><summary>The code that computes it; its places are in the project’s folder'
+        f'</summary><pre tabindex="0">{code}</pre></details></div></td></tr>'
     )
 
 

@@ -33,6 +33,7 @@ PROGRAM = [
     "state",
     "panels",
     "panel",
+    "legend",
     "chart",
     "explore",
     "controls",
@@ -78,7 +79,9 @@ def document(folders: Sequence[Folder]) -> str:
         else NO_CLAIMS,
         "figures": figures(first),
         "runs": runs(first),
-        "compare": pairs or asset("one.html"),
+        "compared": '<a href="#compare">Compare</a>' if pairs else "",
+        "compare": Template(asset("compare.html")).substitute(pairs=pairs) if pairs else "",
+        "more": "" if pairs else asset("one.html"),
         "style": style,
         "early": EARLY,
         "data": "\n".join(data(folders)),
@@ -132,8 +135,8 @@ def data(folders: Sequence[Folder]) -> list[str]:
             tables = Tables(folder.results / name, said["select_by"])
             packed.append(pack(f"data-{place}-{name}", experiment_json(tables)))
             methods |= dict.fromkeys(tables.methods)
-            names.append({"name": name, "question": said["question"]})
-        catalogue.append({"name": folder.name, "experiments": names})
+            names.append({"name": name, "question": said["question"], **folder.limits(name)})
+        catalogue.append({"name": folder.name, "commit": folder.commit, "experiments": names})
         labels |= {key: value for key, value in folder.about["labels"].items() if key not in labels}
     meta = {
         "folders": catalogue,
@@ -146,6 +149,8 @@ def data(folders: Sequence[Folder]) -> list[str]:
                 "infinite": value.infinite,
                 "predicted_by": value.predicted_by,
                 "listed": value.listed,
+                "at_end": value.at_end,
+                "explained": value.explained,
             }
             for name, value in METRICS.items()
         },

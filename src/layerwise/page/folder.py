@@ -94,6 +94,25 @@ class Folder:
             for name in self.experiments
         }
 
+    @property
+    def commit(self) -> str | None:
+        """Of the program that ran, where all records agree."""
+        commits = {record.get("commit") for own in self.records.values() for record in own}
+        return commits.pop() if len(commits) == 1 else None
+
+    def configurations(self, name: str) -> list[dict[str, Any]]:
+        """Of each run of an experiment."""
+        return [cell["configuration"] for record in self.records[name] for cell in record["cells"]]
+
+    def limits(self, name: str) -> dict[str, Any]:
+        """How many iterations an experiment's runs have at most, and the target at which they stop: None
+        where runs differ, or do not stop."""
+        limits = {}
+        for key in ("steps", "stop_at"):
+            found = {one.get(key) for one in self.configurations(name)}
+            limits[key] = found.pop() if len(found) == 1 else None
+        return limits
+
     def _record_paths(self, name: str) -> list[Path]:
         """Those that the experiment's plan names, of which some may lie with the results without
         overrides; without a plan those that are there."""

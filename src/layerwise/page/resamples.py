@@ -13,6 +13,7 @@ from layerwise.page.text import number, symbols
 BINS = 48
 TICKS = 5
 LEFT, WIDE = 2.0, 96.0  # of the picture, in per cent
+EDGE = 12.0  # nearer to an end a word has no room
 TOP, FLOOR, AXIS, HIGH = 16, 106, 112, 132  # in pixels
 
 
@@ -99,7 +100,9 @@ class _Axis:
         )
 
     def _bound(self, side: Side, value: float, word: str, towards: int) -> str:
-        at = f"{self.at(value):.2f}%"
+        place = self.at(value)
+        towards = -1 if place > 100 - EDGE else 1 if place < EDGE else towards
+        at = f"{place:.2f}%"
         end = ' class="end"' if towards < 0 else ""
         return (
             f'<line class="{word}" x1="{at}" x2="{at}" y1="2" y2="{FLOOR}"/>'

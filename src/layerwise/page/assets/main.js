@@ -22,6 +22,8 @@ document.addEventListener("click", ({target}) => {
   const button = target.closest("[data-do]");
   if (button && ACTIONS[button.dataset.do]) ACTIONS[button.dataset.do](button);
 });
+// On a narrow screen the choices are folded, so that the chart is seen first.
+$("#choices").open = innerWidth > 900;
 let width = 0;
 new ResizeObserver(([{contentRect}]) => {
   if (!STATE || !contentRect.width || Math.abs(contentRect.width - width) < 40) return;
