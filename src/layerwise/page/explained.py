@@ -15,8 +15,8 @@ IN_OTHER_WORDS = {
     "R11 first layer": "Dividing by the second moment of inputs is enough for an error that hardly depends "
     "on κ_x; what KFAC’s other factor adds is there at κ_x = 1 as well.",
     "R12 samples": "As R10, trained on 512 samples instead of fresh ones: KFAC’s test error hardly depends "
-    "on κ_x, Adam’s does. We expected that this would not hold when its bounds were written.",
-    "R14 pixels": "We expected that this would not hold when its bounds were written.",
+    "on κ_x, Adam’s does. When its bounds were written we expected that it would not hold.",
+    "R14 pixels": "When its bounds were written we expected that it would not hold.",
 }
 # What else to know of how a claim is decided.
 DECIDED_BY = {

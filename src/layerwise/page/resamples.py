@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from layerwise.page.forest import tone
-from layerwise.page.margins import Part, Side
+from layerwise.page.margins import Part
 from layerwise.page.text import number, symbols
 
 BINS = 48
@@ -92,14 +92,14 @@ class _Axis:
         )
 
     def bounds(self, part: Part) -> str:
-        """Each with its word on the side where it is met, the weaker one's on the other."""
+        """Each with its word on the side where it is met; a weaker one that is another, on the other."""
         return "".join(
-            self._bound(side, side.full, "bound", side.sign)
-            + (self._bound(side, side.weaker, "weaker", -side.sign) if side.has_weaker else "")
+            self._bound(side.full, "bound", side.sign)
+            + (self._bound(side.weaker, "weaker", -side.sign) if side.weaker != side.full else "")
             for side in part.sides
         )
 
-    def _bound(self, side: Side, value: float, word: str, towards: int) -> str:
+    def _bound(self, value: float, word: str, towards: int) -> str:
         place = self.at(value)
         towards = -1 if place > 100 - EDGE else 1 if place < EDGE else towards
         at = f"{place:.2f}%"

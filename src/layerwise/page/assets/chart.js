@@ -202,11 +202,14 @@ function panelSpecification(panel, i, view, {color, strokeDash, shape}, size, fo
   };
 }
 function wrapped(text, most) {
-  return text.split("; ").reduce((lines, part) => {
-    const last = lines.at(-1),
-      longer = last ? `${last}; ${part}` : part;
-    return last == null || longer.length > most ? [...lines, part] : [...lines.slice(0, -1), longer];
-  }, []);
+  return text
+    .split("; ")
+    .reduce((lines, part) => {
+      const last = lines.at(-1),
+        longer = last ? `${last}; ${part}` : part;
+      return last == null || longer.length > most ? [...lines, part] : [...lines.slice(0, -1), longer];
+    }, [])
+    .map((line, i, lines) => (i + 1 < lines.length ? line + ";" : line));
 }
 
 // The areas that find the point nearest to the pointer are for nobody who listens.
