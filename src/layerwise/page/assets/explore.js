@@ -22,7 +22,7 @@ function viewOf(s, panels) {
   const chosen = {
     chosen: "each method at its selected step size",
     best: data.by ? `each method’s choice with the smallest ${metricOf(data.by).label}` : "",
-    each: "each damping apart",
+    each: "each damping apart, at the best step size that was run with it",
   };
   const note = [
     `${spaced(s.e)}, ${s.r}${s.with ? " and " + s.with : ""}`,
@@ -42,6 +42,7 @@ function viewOf(s, panels) {
     nominal: axis && !axis.numeric ? axis.labels : null,
     along: s.x == data.along,
     legend: s.pick == "each",
+    hollow: (grids.includes(s.x) ? "beyond the axis, or " : "") + "at the edge of its grid",
     between: {quartiles: "quartiles", range: "range", error: "± standard error"}[s.spread] || null,
     columns: s.with || panels.length == 4 ? 2 : {1: 3, 2: 2, 3: 3, 4: 2}[s.y.length],
     title: `${words[0].toUpperCase()}${words.slice(1)} against ${/^[a-z]{3}/.test(settingOf(s.x)) ? "the " : ""}${settingOf(s.x)}`,
@@ -51,11 +52,11 @@ function viewOf(s, panels) {
 // At which iteration values are taken that no axis of iterations tells of, and how many there may be.
 function whenTaken(s) {
   const {steps, stop_at: target} = toldOf(s.r, s.e),
-    ends = s.x != s.data.along && s.y.some(m => metricOf(m).at_end);
+    ends = s.x != "step" && s.y.some(m => metricOf(m).at_end);
   if (ends && target != null)
     return `values are of each run’s end: runs end soon after the subspace distance reaches ${target}, at other iterations for each method, or after ${steps}`;
   if (steps == null) return "";
-  return ends ? `after ${steps} iteration${steps > 1 ? "s" : ""}` : `at most ${steps} iterations`;
+  return `${ends ? "after" : "at most"} ${steps} iteration${steps > 1 ? "s" : ""}`;
 }
 const fitting = (columns, width) => Math.max(1, Math.min(columns, Math.floor(width / 290)));
 

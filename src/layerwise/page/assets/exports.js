@@ -91,7 +91,7 @@ async function copyAddress(button) {
     await navigator.clipboard.writeText(location.href);
     button.textContent = "Copied";
   } catch {
-    button.textContent = "It is in the address bar";
+    button.textContent = "See address";
   }
   setTimeout(() => {
     button.textContent = "Copy link";

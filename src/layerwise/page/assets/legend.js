@@ -2,7 +2,7 @@
 // what else is drawn. Vega-Lite's own leaves lines out, since a series has marks of several kinds.
 const PALE = {width: 7, opacity: 0.3}; // of a line of theory, wide enough to be seen under another
 const THEORY = {label: "theory", color: "#55606b", dash: [1, 0], ...PALE};
-const HOLLOW = {label: "hollow: at the edge of its grid", color: "#55606b", shape: "circle"};
+const HOLLOW = {color: "#55606b", shape: "circle"};
 
 function legendSpecification(view, panels, width, forFile) {
   const drawn = new Set(panels.flatMap(panel => panel.rows.map(row => row.series)));
@@ -19,7 +19,9 @@ function legendSpecification(view, panels, width, forFile) {
           }))
       : []),
     ...(panels.some(panel => panel.predicted.length) ? [THEORY] : []),
-    ...(panels.some(panel => panel.rows.some(row => row.hollow)) ? [HOLLOW] : []),
+    ...(panels.some(panel => panel.rows.some(row => row.hollow))
+      ? [{...HOLLOW, label: `hollow: ${view.hollow}`}]
+      : []),
   ];
   if (!entries.length) return null;
   let x = 0,
