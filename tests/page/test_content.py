@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from layerwise.claims import CLAIMS
 from layerwise.claims.claim import judge
 from layerwise.claims.evidence import evidence
 from layerwise.figures import style
@@ -229,6 +230,11 @@ def test_a_comparison_puts_changed_verdicts_and_what_moved_first(
     distances = [abs(np.log(ratio)) for ratio in ratios]
     assert len(ratios) == 7 and distances == sorted(distances, reverse=True)
     assert "No setting differs" in comparison(folder, folder)
+
+
+def test_evidence_of_what_was_not_measured_is_empty() -> None:
+    unknown = [(claim, judge(claim, {})) for claim in CLAIMS]
+    assert all(len(evidence(unknown)[name]) == 0 for name in ("_resamples", "_seeds"))
 
 
 def test_evidence_holds_what_decided_a_claim() -> None:

@@ -89,9 +89,11 @@ def _by_seed(part: Part, rows: pd.DataFrame) -> pd.DataFrame:
     ]
     flat = rows.set_axis(range(len(names)), axis=1).rename_axis("seed")
     long = flat.reset_index().melt("seed", var_name="column", value_name="value")
-    columns = pd.DataFrame({"name": names, "alone": alone}, index=range(len(names)))
-    named = long.join(columns.astype({"name": str, "alone": float}), on="column")
-    return named.assign(value=named["value"].astype(float))
+    return long.assign(
+        name=long["column"].map(dict(enumerate(names))).astype(str),
+        alone=long["column"].map(dict(enumerate(alone))).astype(float),
+        value=long["value"].astype(float),
+    )
 
 
 def _named(levels: Sequence[str], name: Sequence[object]) -> str:
