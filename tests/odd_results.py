@@ -20,6 +20,8 @@ from layerwise.results.tables import write_table
 HOSTILE = "<script>window.hacked=1</script>&\"',\\u003c${x}"
 SEEDS = 5
 STEPS = (0, 1, 2, 4, 8, 16)
+# Which data a claim opens: a method at a step size that is not the selected one.
+VIEW = "x=kappa_x&y=subspace_distance&rows=none&only=kfac&pick=0.1"
 LABELS = {"kfac": HOSTILE, "sgd": "SGD", "<b>odd</b>, too": "An <i>odd</i> one"}
 
 
@@ -35,7 +37,8 @@ def odd_results(results: Path, shift: float = 0.0) -> Folder:
         tables = {"summary": summary, "selection": selection, "traces": runs.merge(chosen)}
         for table, content in tables.items():
             write_table(content, results / name / f"{table}.parquet")
-        record(results / name / "runs" / "all-0.parquet.json", runs)
+        stop_at = 0.2 if name == "lonely" else None
+        record(results / name / "runs" / "all-0.parquet.json", runs, stop_at)
     write_table(one_step(shift), results / "one_step" / "runs.parquet")
     record(results / "one_step" / "runs" / "all-0.parquet.json", one_step(shift))
     question = f"What does {HOSTILE} do?"
@@ -83,7 +86,7 @@ def training(methods: list[str], seeds: range, shift: float, problems: int = 2) 
                                 "train_loss": np.nan if gone else trained,
                                 "outside_norm": np.nan if gone else value,
                                 "alignment": np.nan if gone or step == 0 else 1 - value / 2,
-                                "a new <metric>": np.nan if gone else value * 3,
+                                "a new <metric>": np.nan if gone or step == 4 else value * 3,
                             }
                         )  # fmt: skip
     return pd.DataFrame(rows)
@@ -104,7 +107,7 @@ def one_step(shift: float) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def record(path: Path, runs: pd.DataFrame) -> None:
+def record(path: Path, runs: pd.DataFrame, stop_at: float | None = None) -> None:
     """A record of what made a table."""
     cells = [
         {
@@ -114,7 +117,8 @@ def record(path: Path, runs: pd.DataFrame) -> None:
                     "name": method, "rule": HOSTILE, "network": "plain", "options": {"x": HOSTILE},
                     "lr": [0.1, 1.0], "damping": [],
                 },
-                "engine": "moments", "steps": 16, "record_every": "log", "stop_at": None,
+                "engine": "moments", "steps": 16, "record_every": "log", "stop_at": stop_at,
+                "tune_seeds": [10, 11, 12],
                 "dtype": "float64", "device": "cpu", "task": {"name": "some"},
             },
         }
@@ -137,7 +141,7 @@ def claims(shift: float) -> list[Claim]:
 
     near = [0.5 + shift, 0.52, 0.55, 0.6, 0.58]
     return [
-        claim("C1 holds", near, at_least(0.3), at_least(0.1)),
+        replace(claim("C1 holds", near, at_least(0.3), at_least(0.1)), view=VIEW),
         claim("C2 partly", near, at_most(0.45), at_most(1.2)),
         claim("C3 fails", near, at_least(2.0), at_least(1.0)),
         claim("C4 infinite", [np.inf] * 5, at_most(1.0), at_most(2.0)),

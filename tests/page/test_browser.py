@@ -135,6 +135,51 @@ def test_a_double_click_leaves_a_method_alone(browsing, odd_page: Path) -> None:
     assert browsing.page.locator(".method[aria-pressed=true]").count() == 3
 
 
+def test_chips_stay_where_they_are(browsing, odd_page: Path) -> None:
+    """What a click changes must not move what is clicked next."""
+    browsing.page.set_viewport_size({"width": 700, "height": 900})
+    browsing.visit(odd_page, "#explore?e=one_step&pick=best")
+    places = "all => all.map(one => [one.offsetLeft, one.offsetTop])"
+    before = browsing.page.locator(".method").evaluate_all(places)
+    for method in ("sgd", "kfac"):
+        browsing.page.click(f"[data-method={method}]")
+        browsing.settle()
+        assert browsing.page.locator(".method").evaluate_all(places) == before
+
+
+def test_a_table_of_every_seed_has_every_seed(browsing, odd_page: Path) -> None:
+    for ratio in ("", "&base=sgd"):
+        view = f"#explore?e=several&y=subspace_distance&x=kappa_x{ratio}"
+        table = drawn(browsing, odd_page, f"{view}&spread=seeds")
+        assert set(table["seed"]) == set(range(SEEDS))
+        medians = table.groupby(["problem", "method"])["value"].median()
+        once = drawn(browsing, odd_page, view).set_index(["problem", "method"])["middle"]
+        assert medians.to_numpy() == pytest.approx(once.loc[medians.index].to_numpy(), rel=1e-3)
+
+
+def test_values_of_runs_that_stop_say_when_they_are_taken(browsing, odd_page: Path) -> None:
+    browsing.visit(odd_page, "#explore?e=lonely&x=lr&y=subspace_distance")
+    assert "at each run’s end" in browsing.page.locator("#chart").inner_text()
+    assert "runs end soon after" in browsing.page.inner_text("#chartnote")
+    browsing.visit(odd_page, "#explore?e=several&x=kappa_x&y=subspace_distance")
+    assert "after 16 iterations" in browsing.page.inner_text("#chartnote")
+
+
+def test_no_line_leads_across_what_is_undefined(browsing, odd_page: Path) -> None:
+    lines = []
+    for metric in ("subspace_distance", "a%20new%20%3Cmetric%3E"):
+        browsing.visit(odd_page, f"#explore?e=lonely&x=step&y={metric}")
+        lines.append(browsing.page.locator("#chart .mark-line path").count())
+    assert lines == [1, 2]
+
+
+def test_settings_have_no_underscores(browsing, odd_page: Path) -> None:
+    browsing.visit(odd_page, "#explore?e=one_step")
+    assert browsing.page.locator("#charttitle sub").count()
+    for place in ("#chart", "#c-x", "#charttitle", "#chartnote"):
+        assert "κ_x" not in browsing.page.locator(place).text_content(), place
+
+
 def test_ratios_are_taken_seed_by_seed(browsing, odd_page: Path, odd: Folder) -> None:
     table = drawn(browsing, odd_page, "#explore?e=several&base=sgd&y=train_loss")
     traces = pd.read_parquet(odd.results / "several" / "traces.parquet")
@@ -155,8 +200,8 @@ def test_hovering_says_the_values(browsing, odd_page: Path) -> None:
 
 def test_exports_carry_legend_and_settings(browsing, odd_page: Path) -> None:
     browsing.visit(odd_page, "#explore?e=one_step")
-    svg = browsing.download("[data-do=svg]").read_text()
-    for words in ("SGD", "λ = 0.1", "standard errors", "d = 50", "κ_x"):
+    svg = "".join(ElementTree.parse(browsing.download("[data-do=svg]")).getroot().itertext())
+    for words in ("SGD", "λ = 0.1", "standard errors", "d = 50", "κx", "theory", "commit 0000"):
         assert words in svg, words
     assert browsing.download("[data-do=png]").read_bytes()[:4] == b"\x89PNG"
     seeds = pd.read_csv(StringIO(_open(browsing, odd_page, "C1 holds").read_text()))
@@ -216,6 +261,23 @@ def test_a_claim_leads_to_its_data(browsing, odd_page: Path) -> None:
     browsing.page.click("tr.more.opened a:has-text('Explore its data')")
     browsing.page.wait_for_selector("#chart svg")
     assert "e=several" in browsing.page.url
+    table = pd.read_csv(browsing.download("[data-do=csv]"))
+    assert set(table["method"]) == {"kfac"} and set(table["step_size"]) == {0.1}
+    assert "step size 0.1" in browsing.page.inner_text("#chartnote")
+    browsing.page.click("[data-set=all]")
+    browsing.settle()
+    assert len(set(pd.read_csv(browsing.download("[data-do=csv]"))["method"])) == 3
+
+
+def test_every_claim_leads_to_data_that_are_drawn(browsing, page: Path) -> None:
+    browsing.visit(page)
+    links = browsing.page.locator("tr.more a[href^='#explore']").evaluate_all(
+        "all => all.map(one => one.getAttribute('href'))"
+    )
+    assert len(links) == len(CLAIMS)
+    for link in dict.fromkeys(links):
+        browsing.visit(page, link)
+        assert browsing.page.locator("#chart svg").count(), link
 
 
 def test_two_folders_are_compared_and_drawn_beside_each_other(browsing, pair_page: Path) -> None:
@@ -235,7 +297,29 @@ def test_without_scripts_claims_figures_and_runs_are_there(chromium, odd_page: P
     assert plain.locator("figure img:visible").count() == 1
     assert plain.locator(".run:visible").count() == 3
     assert not plain.locator(".js:visible").count()
+    assert plain.locator(".resample svg:visible").count() == 8
+    for link in plain.locator("a[href^='#']:visible").all():
+        target = (link.get_attribute("href") or "").partition("?")[0]
+        assert plain.locator(target).count() == 1, target
     context.close()
+
+
+def test_a_phone_shows_the_chart_before_the_choices(chromium, odd_page: Path) -> None:
+    with opened(chromium, odd_page, "#explore", 375) as window:
+        assert not window.locator("#controls").is_visible()
+        assert window.locator("header").bounding_box()["height"] < 60
+        window.click("#choices summary")
+        assert window.locator("#controls").is_visible()
+
+
+def test_a_sheet_of_paper_holds_the_verdicts(chromium, page: Path) -> None:
+    with opened(chromium, page, "", 794) as window:
+        window.emulate_media(media="print")
+        beyond = window.locator("#forest .chip, #forest .num *").evaluate_all(
+            "all => all.filter(one => one.getBoundingClientRect().right > "
+            "one.closest('td').getBoundingClientRect().right + 1).map(one => one.textContent)"
+        )
+        assert not beyond
 
 
 @pytest.mark.parametrize("width", [1400, 390])

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from layerwise.claims import CLAIMS
 from layerwise.claims.claim import judge
 from layerwise.claims.evidence import evidence
 from layerwise.figures import style
@@ -26,7 +27,7 @@ from layerwise.planning.plan import plan_all
 from layerwise.results.columns import SUMMARISED
 from layerwise.results.descriptions import METRICS, Offer, default_view
 from layerwise.results.files import FileError
-from odd_results import HOSTILE, STEPS, claims, odd_results
+from odd_results import HOSTILE, STEPS, VIEW, claims, odd_results
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +212,8 @@ def test_what_was_run_says_times_choices_and_commit(folder: Folder) -> None:
         "3 methods × 2 problems × 5 seeds",
         "commit 0000",
         "Selected step sizes",
+        "seeds that report: 0–4",
+        "chosen on seeds 10–12",
         "κ<sub>x</sub> = 10",
     ):
         assert words in view, words
@@ -229,12 +232,18 @@ def test_a_comparison_puts_changed_verdicts_and_what_moved_first(
     assert "No setting differs" in comparison(folder, folder)
 
 
+def test_evidence_of_what_was_not_measured_is_empty() -> None:
+    unknown = [(claim, judge(claim, {})) for claim in CLAIMS]
+    assert all(len(evidence(unknown)[name]) == 0 for name in ("_resamples", "_seeds"))
+
+
 def test_evidence_holds_what_decided_a_claim() -> None:
     judged = [(claim, judge(claim, {})) for claim in claims(0.0)]
     tables = evidence(judged)
     first = tables[""].iloc[0]
     assert (first["lower"], first["weaker_lower"]) == (0.3, 0.1) and np.isnan(first["upper"])
     assert first["statistic"] == "mean" and "def mean" in first["statistic_code"]
+    assert first["view"] == VIEW
     resamples = tables["_resamples"].query("claim == 'C1 holds'")["value"]
     assert np.quantile(resamples, 0.025, method="lower") == first["low"]
     assert len(tables["_seeds"].query("claim == 'C1 holds'")) == first["seeds"]

@@ -61,5 +61,11 @@ def test_several_parts_stand_under_each_other() -> None:
     assert all(f'<g class="{tone}">' in picture for tone in ("ok", "mid", "no"))
 
 
+def test_a_part_without_a_weaker_bound_is_met_by_any_value() -> None:
+    open_below = part(-0.1, 0.2, 0.3, lower=0.0)
+    assert "weaker bound, any value" in open_below.why
+    assert open_below.sides[0].short == "≥ 0 (weaker any)"
+
+
 def test_a_side_in_words() -> None:
     assert str(Side(-1, 1e-6, 1e-3)) == "at most 1·10⁻⁶"

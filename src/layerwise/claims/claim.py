@@ -102,6 +102,9 @@ class Claim:
     source: str  # where it is made: the paper, or ours
     parts: tuple[Part, ...]
     figure: str
+    view: str = (
+        ""  # which of the page's views of the figure's data is nearest; else by its arguments
+    )
 
 
 class PartJudgement(NamedTuple):

@@ -7,25 +7,35 @@ import numpy as np
 import pandas as pd
 
 from layerwise.claims.claim import Bound, Claim, Judgement, Part, PartJudgement
+from layerwise.claims.formulas import largest_error
 from layerwise.claims.origin import held_by, origin
+from layerwise.claims.pairs import largest_geometric_mean, smallest_mean
+from layerwise.claims.rates import largest_relative_error
 
 # The tables, by what their names add to "claims": a row for each part of a claim, for each resample of
 # a part's statistic, and for each number that a seed contributes to a part.
 TABLES = ("", "_resamples", "_seeds")
+# Statistics that are the largest, or the smallest, of the same statistic on each column alone.
+EXTREMES = (largest_geometric_mean, smallest_mean, largest_error, largest_relative_error)
 
 
 def evidence(judgements: Sequence[tuple[Claim, Judgement]]) -> dict[str, pd.DataFrame]:
     """The tables, by TABLES."""
     rows, resamples, seeds = [], [], []
     for claim, judged in judgements:
-        shared = {"statement": claim.statement, "source": claim.source, "figure": claim.figure}
+        shared = {
+            "statement": claim.statement,
+            "source": claim.source,
+            "figure": claim.figure,
+            "view": claim.view,
+        }
         for place, (part, found) in enumerate(zip(claim.parts, judged.parts, strict=True)):
             key = {"claim": claim.name, "part": place}
             rows.append({**key, **shared, "verdict": judged.verdict, **_row(part, found)})
             drawn = pd.DataFrame({"value": found.estimate.resamples})
             drawn = drawn.assign(claim=claim.name, part=place, resample=drawn.index)
             resamples.append(drawn)
-            seeds.append(_by_seed(found.estimate.rows).assign(claim=claim.name, part=place))
+            seeds.append(_by_seed(part, found.estimate.rows).assign(claim=claim.name, part=place))
     contents = (pd.DataFrame(rows), pd.concat(resamples), pd.concat(seeds))
     return {
         name: content.reset_index(drop=True) for name, content in zip(TABLES, contents, strict=True)
@@ -67,10 +77,28 @@ def _bounds(prefix: str, bound: Bound) -> Iterator[tuple[str, float]]:
     yield f"{prefix}upper", bound.high if np.isfinite(bound.high) else np.nan
 
 
-def _by_seed(rows: pd.DataFrame) -> pd.DataFrame:
-    """A row for each seed and column, which is numbered, since names may repeat."""
-    names = [" ".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in rows]
+def _by_seed(part: Part, rows: pd.DataFrame) -> pd.DataFrame:
+    """A row for each seed and column, which is numbered, since names may repeat. ``alone`` is the
+    statistic on the column alone, where the part's is an extreme of these."""
+    levels = [str(level) for level in rows.columns.names]
+    names = [_named(levels, name if isinstance(name, tuple) else (name,)) for name in rows]
+    _, statistic = _made_of(part.measure)
+    alone = [
+        statistic(rows.iloc[:, [place]]) if statistic in EXTREMES else np.nan
+        for place in range(len(names))
+    ]
     flat = rows.set_axis(range(len(names)), axis=1).rename_axis("seed")
     long = flat.reset_index().melt("seed", var_name="column", value_name="value")
-    named = long["column"].map(dict(enumerate(names))).astype(str)
-    return long.assign(name=named, value=long["value"].astype(float))
+    return long.assign(
+        name=long["column"].map(dict(enumerate(names))).astype(str),
+        alone=long["column"].map(dict(enumerate(alone))).astype(float),
+        value=long["value"].astype(float),
+    )
+
+
+def _named(levels: Sequence[str], name: Sequence[object]) -> str:
+    """A column's name, its numbers with what they are of: "kappa_x = 10, lr = 0.1"."""
+    return ", ".join(
+        one if isinstance(one, str) else f"{level} = {one:g}" if level != "None" else f"{one:g}"
+        for level, one in zip(levels, name, strict=True)
+    )

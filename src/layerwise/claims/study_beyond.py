@@ -39,6 +39,12 @@ def _wider(
     )
 
 
+def _view(*methods: str, **where: object) -> str:
+    """Test errors along κ_x."""
+    held = "".join(f"&at_{key}={value}" for key, value in where.items())
+    return f"x=kappa_x&y=test_error&rows=none&only={','.join(methods)}{held}"
+
+
 BEYOND = (
     entry(
         "R10 KFAC",
@@ -48,6 +54,7 @@ BEYOND = (
         (_flat(CONDITION, "kfac", "KFAC", **WHITENED),),
         CONDITION,
         EARLIER,
+        _view("kfac", **WHITENED),
     ),
     *(
         entry(
@@ -60,6 +67,7 @@ BEYOND = (
             ),
             CONDITION,
             EARLIER,
+            _view(*(method for method, _ in methods), "kfac", **WHITENED),
         )
         for name, said, methods in (
             ("Adam", "Adam", (("adam", "Adam"), ("adam_95", "Adam, β₂ = 0.95"))),
@@ -82,6 +90,7 @@ BEYOND = (
         (_flat("mlp_basis", "adam", "Adam"), _flat("mlp_basis", "adam_95", "Adam, β₂ = 0.95")),
         "mlp_basis",
         EARLIER,
+        _view("adam", "adam_95"),
     ),
     entry(
         "R11 first layer",
@@ -101,6 +110,7 @@ BEYOND = (
         ),
         CONDITION,
         EARLIER,
+        _view("kfac_first", "kfac_input", "kfac", **WHITENED),
     ),
     entry(
         "R12 samples",
@@ -113,6 +123,7 @@ BEYOND = (
         ),
         SAMPLES,
         EARLIER,
+        _view("kfac", "adam_95", n_train=512),
     ),
     entry(
         "R13 digits",
@@ -132,6 +143,7 @@ BEYOND = (
         ),
         "digits_mixed",
         EARLIER,
+        _view("kfac", "adam", "adam_95"),
     ),
     entry(
         "R14 pixels",

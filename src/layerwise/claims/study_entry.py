@@ -41,6 +41,7 @@ def entry(
     parts: tuple[Part, ...],
     reads: str,
     earlier: str,
+    view: str = "",
 ) -> Entry:
     """An entry that reads one experiment, and whose figure has its name."""
-    return Entry(Claim(name, statement, source, parts, reads), words, reads, earlier)
+    return Entry(Claim(name, statement, source, parts, reads, view), words, reads, earlier)

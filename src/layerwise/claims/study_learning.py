@@ -71,6 +71,7 @@ LEARNING = (
         "spike",
         "Cosines with Σβ⋆ and with β⋆ were compared, 0.229 and −0.133, though the two directions overlap: "
         "the difference mixes bias with alignment. KFAC was not at λ⋆ = γτ²/c².",
+        "x=link&y=cosine_bias",
     ),
     entry(
         "C4 better",
@@ -88,6 +89,7 @@ LEARNING = (
         ),
         "one_step_alignment",
         "Not judged before.",
+        "x=aspect_ratio&y=alignment_direction&rows=link&at_kappa_x=100&pick=best",
     ),
     entry(
         "C5 single index",
@@ -113,6 +115,7 @@ LEARNING = (
         "one_step_alignment",
         "0.0736 over all γ: with few samples KFAC gains by shrinking noise, which is no matter of "
         "conditioning. The claim is one of many samples.",
+        "x=kappa_x&y=alignment_direction&rows=link&at_aspect_ratio=0.01&pick=best",
     ),
     entry(
         "C7 generalisation",
@@ -137,6 +140,7 @@ LEARNING = (
         ),
         "batch_norm",
         "1.04, of transfer losses, which is not what the paper says; 0 in resamples without a case.",
+        "x=step&y=train_loss,excess_loss&rows=none&at_kappa_x=100&only=bn_hidden_adam,adam",
     ),
     *(
         entry(
@@ -157,6 +161,7 @@ LEARNING = (
             "second_order",
             "0.0625, of choices that do not diverge: one that stays where it began counted as stable, the "
             "dampings were in different units, and Newton had none.",
+            f"x=lr&y=subspace_distance&only={method},kfac&pick=each",
         )
         for name, method in (("Gauss–Newton", "gauss_newton"), ("Newton", "newton"))
     ),
@@ -194,6 +199,7 @@ LEARNING = (
         ),
         "head_to_head",
         "0.90, with the methods that have learnt nothing, which rank by chance, among them.",
+        "x=step&y=subspace_distance,transfer_loss&rows=none&at_regime=strong",
     ),
     entry(
         "C9 test error",

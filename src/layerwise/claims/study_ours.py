@@ -68,6 +68,7 @@ OURS = (
             ),
             "modern_optimizers",
             "Slopes over all condition numbers, start-up included, of whole steps.",
+            f"x=kappa_x&y=iterations&rows=none&at_kappa_f=1&only={method}",
         )
         for name, method in MODERN
     ),
@@ -94,6 +95,7 @@ OURS = (
             "modern_alignment",
             "The top singular vector of an orthogonalised change is arbitrary: at κ_x = 1 Muon's aligned "
             "at 0.025, and at 0.996 through the readout.",
+            f"x=kappa_x&y=alignment_readout&only={method},sgd,kfac",
         )
         for name, method in MODERN
     ),

@@ -34,6 +34,14 @@ def _exponent(
     )
 
 
+def _view(*methods: str, key: str = "kappa_x", lr: float | None = None, other: float = 1) -> str:
+    """Iterations along a condition number, the other one held, at a step size or the selected ones."""
+    fixed = {"kappa_x": "kappa_f", "kappa_f": "kappa_x"}[key]
+    at = "" if lr is None else f"&pick={lr:g}"
+    shown = f"x={key}&y=iterations&rows=none&at_{fixed}={other:g}"
+    return f"{shown}&only={','.join(methods)}{at}"
+
+
 RATES = (
     entry(
         "C1 κ_x",
@@ -43,6 +51,7 @@ RATES = (
         (_exponent("sgd", "kappa_x", at_least(0.8), at_least(0.5)),),
         STUDY,
         f"0.56. {INTEGERS}.",
+        _view("sgd"),
     ),
     entry(
         "C1 κ_F",
@@ -52,6 +61,7 @@ RATES = (
         (_exponent("sgd", "kappa_f", at_least(1.6), at_least(1.0)),),
         STUDY,
         f"1.12. {INTEGERS}.",
+        _view("sgd", key="kappa_f"),
     ),
     entry(
         "C2 κ_x",
@@ -69,6 +79,7 @@ RATES = (
         ),
         STUDY,
         "0.12, of iterations that are 1 and 2: a slope of rounding.",
+        _view("kfac", lr=0.1),
     ),
     entry(
         "C2 κ_F",
@@ -87,6 +98,7 @@ RATES = (
         STUDY,
         "0.3, of iterations that are 1 and 2. The difference of two passages leaves out the start, which "
         "depends on F⋆; the rate is what is left.",
+        _view("kfac", key="kappa_f", lr=0.1),
     ),
     entry(
         "C2 rate",
@@ -121,6 +133,7 @@ RATES = (
         (_exponent("amgd", "kappa_x", at_least(0.8), at_least(0.5)),),
         STUDY,
         f"0.64. {INTEGERS}.",
+        _view("amgd"),
     ),
     entry(
         "C3 DFW",
@@ -130,6 +143,7 @@ RATES = (
         (_exponent("dfw", "kappa_x", at_most(0.1), at_most(0.25), lr=0.1),),
         STUDY,
         "0.04, of iterations that are small integers.",
+        _view("dfw", lr=0.1),
     ),
     entry(
         "C5 linear",
@@ -164,6 +178,7 @@ RATES = (
         ),
         STUDY,
         "0.61, the ratio of iterations at κ_x = 100 alone, which mixes growth with Adam's constant.",
+        _view("adam", "sgd"),
     ),
     entry(
         "C6 mildly",
@@ -173,6 +188,7 @@ RATES = (
         (_exponent("adam", "kappa_x", between(0.25, 0.75), between(0.15, 0.85)),),
         STUDY,
         f"0.289 against a bound of 0.5 meant for SGD. {INTEGERS}.",
+        _view("adam"),
     ),
     entry(
         "C7 mildly",
@@ -182,6 +198,7 @@ RATES = (
         (_exponent("bn_hidden_sgd", "kappa_x", at_least(0.5), at_least(0.25)),),
         STUDY,
         f"0.50. {INTEGERS}.",
+        _view("bn_hidden_sgd", "sgd"),
     ),
     entry(
         "C8 rate",
@@ -199,5 +216,6 @@ RATES = (
         ),
         STUDY,
         "2, of iterations that are small integers.",
+        _view("gauss_newton", "kfac", lr=0.1, other=3),
     ),
 )

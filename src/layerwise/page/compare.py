@@ -3,9 +3,9 @@
 import math
 from typing import Any
 
-from layerwise.page.claims import Judged, judged_claims
 from layerwise.page.folder import Folder
-from layerwise.page.forest import VERDICTS, chip, scale, strip
+from layerwise.page.forest import chip, scale, strip, tone
+from layerwise.page.judged import Judged, judged_claims
 from layerwise.page.text import escape, number, spaced, symbols, table
 
 MOVED = 20  # rows of what moved most
@@ -84,13 +84,12 @@ def _pair(one: Judged, two: Judged) -> str:
     verdicts = [word for pair in zip(one.verdicts, two.verdicts, strict=False) for word in pair]
     values = "".join(
         f"<div><b>{number(part.value)}</b> "
-        f"<span>[{number(part.low, 2)}, {number(part.high, 2)}]</span></div>"
+        f"<span>[{number(part.low)}, {number(part.high)}]</span></div>"
         for part in parts
     )
     changed = " changed" if one.verdict != two.verdict else ""
-    tone = VERDICTS.get(one.verdict, VERDICTS["not measured"])[0]
     return (
-        f'<tr class="claim{changed} {tone}" role="row" data-claim="{escape(one.name)}">'
+        f'<tr class="claim{changed} {tone(one.verdict)}" role="row" data-claim="{escape(one.name)}">'
         f'<th role="rowheader"><span class="id">{symbols(one.name)}</span> '
         f'<span class="statement">{symbols(one.statement)}</span></th>'
         f'<td class="plot" role="cell">{strip(parts, verdicts)}</td>'

@@ -11,11 +11,14 @@ from string import Template
 import vl_convert
 
 from layerwise.page.about import ASSETS
-from layerwise.page.claims import counts, details, forest, judged_claims
+from layerwise.page.claims import counts, forest
 from layerwise.page.compare import comparison
+from layerwise.page.decided import numbers_by_seed
 from layerwise.page.experiment import Tables, experiment_json
+from layerwise.page.explained import PAPER, glossary
 from layerwise.page.figures import figures
 from layerwise.page.folder import Folder
+from layerwise.page.judged import judged_claims
 from layerwise.page.looks import looks
 from layerwise.page.runs import runs
 from layerwise.page.text import escape
@@ -23,13 +26,14 @@ from layerwise.results.descriptions import ALONG, GRIDS, METRICS, SETTINGS
 from layerwise.results.files import atomic_path
 
 # The parts of style and program, in their order.
-STYLE = ["base", "claims", "forest", "explore", "pages", "narrow", "print"]
+STYLE = ["base", "claims", "forest", "resamples", "explore", "pages", "narrow", "print"]
 PROGRAM = [
     "base",
     "statistics",
     "state",
     "panels",
     "panel",
+    "legend",
     "chart",
     "explore",
     "controls",
@@ -66,13 +70,18 @@ def document(folders: Sequence[Folder]) -> str:
         "policy": policy(scripts=[EARLY, library, app], styles=[style]),
         "banner": banner(first),
         "claims": Template(asset("claims.html")).substitute(
-            counts=counts(claims), forest=forest(claims, first)
+            counts=counts(claims),
+            forest=forest(claims, first),
+            paper=PAPER,
+            glossary=glossary(),
         )
         if claims
         else NO_CLAIMS,
         "figures": figures(first),
         "runs": runs(first),
-        "compare": pairs or asset("one.html"),
+        "compared": '<a href="#compare">Compare</a>' if pairs else "",
+        "compare": Template(asset("compare.html")).substitute(pairs=pairs) if pairs else "",
+        "more": "" if pairs else asset("one.html"),
         "style": style,
         "early": EARLY,
         "data": "\n".join(data(folders)),
@@ -126,8 +135,8 @@ def data(folders: Sequence[Folder]) -> list[str]:
             tables = Tables(folder.results / name, said["select_by"])
             packed.append(pack(f"data-{place}-{name}", experiment_json(tables)))
             methods |= dict.fromkeys(tables.methods)
-            names.append({"name": name, "question": said["question"]})
-        catalogue.append({"name": folder.name, "experiments": names})
+            names.append({"name": name, "question": said["question"], **folder.limits(name)})
+        catalogue.append({"name": folder.name, "commit": folder.commit, "experiments": names})
         labels |= {key: value for key, value in folder.about["labels"].items() if key not in labels}
     meta = {
         "folders": catalogue,
@@ -140,6 +149,8 @@ def data(folders: Sequence[Folder]) -> list[str]:
                 "infinite": value.infinite,
                 "predicted_by": value.predicted_by,
                 "listed": value.listed,
+                "at_end": value.at_end,
+                "explained": value.explained,
             }
             for name, value in METRICS.items()
         },
@@ -149,7 +160,7 @@ def data(folders: Sequence[Folder]) -> list[str]:
     catalogued = json.dumps(meta, ensure_ascii=False).replace("<", "\\u003c")
     return [
         f'<script type="application/json" id="meta">{catalogued}</script>',
-        pack("data-claims", details(folders[0])),
+        pack("data-claims", numbers_by_seed(folders[0])),
         *packed,
     ]
 

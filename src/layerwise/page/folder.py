@@ -80,12 +80,38 @@ class Folder:
         return {name: said[name] for name in sorted(there, key=place)}
 
     @cached_property
+    def shown_by(self) -> dict[str, str]:
+        """Whose data a figure shows: experiments by figure."""
+        return {
+            figure: name for name, said in self.experiments.items() for figure in said["figures"]
+        }
+
+    @cached_property
     def records(self) -> dict[str, list[dict[str, Any]]]:
         """The records of each experiment's runs, as far as these are there."""
         return {
             name: [read_record(path) for path in self._record_paths(name) if path.exists()]
             for name in self.experiments
         }
+
+    @property
+    def commit(self) -> str | None:
+        """Of the program that ran, where all records agree."""
+        commits = {record.get("commit") for own in self.records.values() for record in own}
+        return commits.pop() if len(commits) == 1 else None
+
+    def configurations(self, name: str) -> list[dict[str, Any]]:
+        """Of each run of an experiment."""
+        return [cell["configuration"] for record in self.records[name] for cell in record["cells"]]
+
+    def limits(self, name: str) -> dict[str, Any]:
+        """How many iterations an experiment's runs have at most, and the target at which they stop: None
+        where runs differ, or do not stop."""
+        limits = {}
+        for key in ("steps", "stop_at"):
+            found = {one.get(key) for one in self.configurations(name)}
+            limits[key] = found.pop() if len(found) == 1 else None
+        return limits
 
     def _record_paths(self, name: str) -> list[Path]:
         """Those that the experiment's plan names, of which some may lie with the results without

@@ -15,12 +15,13 @@ VERDICTS = {
     "not measured": ("na", "–"),
     "not run": ("na", "–"),
 }
+BESIDE = "shown beside it"  # in the place of a verdict, of a part without a bound
 
 
 def chip(verdict: str) -> str:
     """A verdict as a badge."""
-    tone, sign = VERDICTS.get(verdict, VERDICTS["not measured"])
-    return f'<span class="chip {tone}"><i aria-hidden="true">{sign}</i>{escape(verdict)}</span>'
+    look, sign = VERDICTS.get(verdict, VERDICTS["not measured"])
+    return f'<span class="chip {look}"><i aria-hidden="true">{sign}</i>{escape(verdict)}</span>'
 
 
 def strip(parts: list[Part], verdicts: list[str]) -> str:
@@ -29,7 +30,7 @@ def strip(parts: list[Part], verdicts: list[str]) -> str:
     share = 100 / len(parts)
     pairs = list(zip(parts, verdicts, strict=True))
     drawn = [
-        _interval(part, _tone(verdict), f"{share * (at + 0.5):.3f}%")
+        _interval(part, tone(verdict), f"{share * (at + 0.5):.3f}%")
         for at, (part, verdict) in enumerate(pairs)
     ]
     words = escape("; ".join(described(part, verdict) for part, verdict in pairs))
@@ -44,7 +45,8 @@ def strip(parts: list[Part], verdicts: list[str]) -> str:
     return f'<svg class="strip" role="img" aria-label="{words}">{zones}{"".join(drawn)}</svg>'
 
 
-def _tone(verdict: str) -> str:
+def tone(verdict: str) -> str:
+    """The style's name for a verdict's look, of one that has none as of what was not measured."""
     return VERDICTS.get(verdict, VERDICTS["not measured"])[0]
 
 
@@ -56,15 +58,15 @@ def described(part: Part, verdict: str) -> str:
         return f"{part.quantity}: undefined, since runs diverge; {verdict}"
     return (
         f"{part.quantity}: {number(part.value)}, interval {number(part.low)} to {number(part.high)}; "
-        f"bound {part.bounds}; {verdict}"
+        f"bound: {part.bounds}; {verdict}"
     )
 
 
-def _interval(part: Part, tone: str, y: str) -> str:
+def _interval(part: Part, look: str, y: str) -> str:
     if not part.measured:
         return f'<text class="said" x="52%" y="{y}">not measured</text>'
     if not part.sides:
-        return f'<text class="said" x="52%" y="{y}">{number(part.value)}: decides nothing</text>'
+        return f'<text class="said" x="52%" y="{y}">no bound</text>'
     if part.undefined:  # at the bad end: it meets no bound
         return f'<text class="said no" x="1%" y="{y}">undefined: runs diverge</text>'
     value, low, high = part.margins
@@ -79,7 +81,7 @@ def _interval(part: Part, tone: str, y: str) -> str:
         marks.append(f'<text class="far end" x="100%" y="{y}">▸</text>')
     if abs(value) <= FAR:
         marks.append(f'<circle class="dot" cx="{place(value):.3f}%" cy="{y}" r="5"/>')
-    return f'<g class="{tone}">{"".join(marks)}</g>'
+    return f'<g class="{look}">{"".join(marks)}</g>'
 
 
 def scale() -> str:

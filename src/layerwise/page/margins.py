@@ -22,6 +22,7 @@ class Side:
     sign: int
     full: float
     weaker: float
+    has_weaker: bool = True  # else any value meets it, and ``weaker`` is the bound
 
     @property
     def log(self) -> bool:
@@ -44,7 +45,13 @@ class Side:
     @property
     def weaker_text(self) -> str:
         """The weaker bound in words."""
-        return str(Side(self.sign, self.weaker, self.weaker))
+        return str(Side(self.sign, self.weaker, self.weaker)) if self.has_weaker else "any value"
+
+    @property
+    def short(self) -> str:
+        """Both bounds as a table has them."""
+        weaker = number(self.weaker) if self.has_weaker else "any"
+        return f"{'≥' if self.sign > 0 else '≤'} {number(self.full)} (weaker {weaker})"
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class Part:
         """From a row of the claims' table of parts."""
         bounds = ((1, row["lower"], row["weaker_lower"]), (-1, row["upper"], row["weaker_upper"]))
         sides = [
-            Side(sign, full, weaker if math.isfinite(weaker) else full)
+            Side(sign, full, weaker if math.isfinite(weaker) else full, math.isfinite(weaker))
             for sign, full, weaker in bounds
             if math.isfinite(full)
         ]
@@ -103,7 +110,7 @@ class Part:
         if not self.measured:
             return "The tables lack what it needs."
         if not self.sides:
-            return "It is shown, and decides nothing."
+            return "It has no bound, and the verdict does not depend on it."
         if self.undefined:
             return "The statistic is undefined, since runs diverge: that meets no bound."
         return " ".join(self._why(side) for side in self.sides)
@@ -115,9 +122,9 @@ class Part:
             return f"The interval has no {word} end, since resamples diverge: that meets no bound."
         if side.margin(edge) >= 0:
             return f"The {end} is {side}, so the whole interval is."
-        if side.margin(edge) >= -1:
-            return f"The {end} misses {side} but meets {side.weaker_text}."
-        return f"The {end} misses both {side} and {side.weaker_text}."
+        if side.margin(edge) >= -1 or not side.has_weaker:
+            return f"The {end} misses {side} but meets the weaker bound, {side.weaker_text}."
+        return f"The {end} misses both {side} and the weaker bound, {side.weaker_text}."
 
 
 def place(margin: float) -> float:

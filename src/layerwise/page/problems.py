@@ -10,7 +10,8 @@ from pandas.api.types import is_numeric_dtype
 from layerwise.results.descriptions import ALONG, GRIDS, METRICS, setting
 
 # Columns that tell what a row is of; neither settings nor measured.
-IDENTITY = {"problem", "method", "rule", "network", "seed", "status", "diverged_at", *ALONG, *GRIDS}
+RUNS = {"rule", "network", "seed", "stage", "status", "diverged_at"}
+IDENTITY = {"problem", "method", *RUNS, *ALONG, *GRIDS}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from layerwise.page.folder import Folder
-from layerwise.page.text import escape, grid, spaced, symbols, table
+from layerwise.page.text import escape, grid, spaced, span, symbols, table
 
 SHARED = ("engine", "steps", "record_every", "stop_at", "dtype", "device")
 
@@ -58,7 +58,8 @@ def _experiment(folder: Folder, name: str, share: float) -> str:
     problems = len({cell["problem"] for cell in cells})
     seeds = max((len(cell["seeds"]) for cell in cells), default=0)
     first = cells[0]["configuration"] if cells else {}
-    shared = ", ".join(f"{spaced(key)} = {first[key]}" for key in SHARED if key in first)
+    shared = [f"{spaced(key)} = {first[key]}" for key in SHARED if key in first]
+    said = "; ".join([", ".join(shared), *_seeds(cells)])
     rows = [_method(folder, method, own) for method, own in methods.items()]
     head = ["method", "rule", "network", "step sizes", "dampings", "options", "seconds"]
     size = " × ".join(
@@ -72,8 +73,17 @@ def _experiment(folder: Folder, name: str, share: float) -> str:
         f'<span class="seconds">{sum(cell["wall_seconds"] for cell in cells):.0f} s</span>'
         f'<span class="size">{size}</span></summary>'
         f"<p>{symbols(folder.experiments[name]['question'])}</p>"
-        f'<p class="note">{escape(shared)}</p>{table(head, rows)}{_choices(folder, name)}</details>'
+        f'<p class="note">{escape(said)}</p>{table(head, rows)}{_choices(folder, name)}</details>'
     )
+
+
+def _seeds(cells: list[dict[str, Any]]) -> Iterator[str]:
+    """Which seeds report, and on which others step sizes were chosen."""
+    reporting = {span(cell["seeds"]) for cell in cells}
+    tuning = {span(cell["configuration"].get("tune_seeds") or []) for cell in cells} - {""}
+    yield f"seeds that report: {' and '.join(sorted(reporting))}"
+    if tuning:
+        yield f"step sizes and dampings chosen on seeds {' and '.join(sorted(tuning))}"
 
 
 def _method(folder: Folder, name: str, cells: list[dict[str, Any]]) -> list[str]:

@@ -44,6 +44,14 @@ def grid(values: list[float]) -> str:
     return ", ".join(f"{value:g}" for value in ordered) or "–"
 
 
+def span(numbers: list[int] | int) -> str:
+    """Whole numbers, or a count of these from 0, by their ends where none between is left out."""
+    ordered = list(range(numbers)) if isinstance(numbers, int) else sorted(numbers)
+    if len(ordered) > 2 and ordered[-1] - ordered[0] == len(ordered) - 1:
+        return f"{ordered[0]}–{ordered[-1]}"
+    return ", ".join(map(str, ordered))
+
+
 def table(head: list[str], rows: list[list[str]], kind: str = "grid") -> str:
     """A table of cells that are HTML already; a row's first cell is its heading."""
     heading = "".join(f'<th scope="col">{cell}</th>' for cell in head)

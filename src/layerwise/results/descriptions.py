@@ -26,6 +26,12 @@ class Metric:
     seen_in: str | None = None  # what to look at where an experiment selects by it
     beside: tuple[str, ...] = ()  # what to look at with it
     from_one: bool = False  # whether readers are shown one less the column
+    explained: str = ""  # what a caption says of it
+
+    @property
+    def at_end(self) -> bool:
+        """Whether it is of a run's last iteration, and not of the run as a whole."""
+        return self.infinite == "diverged" and self.average_of is None and not self.only_where
 
 
 def _alignment(label: str, **changes: Any) -> Metric:
@@ -38,7 +44,10 @@ METRICS: dict[str, Metric] = {
     "train_loss": Metric("training loss", beside=("transfer_loss",)),
     "transfer_loss": Metric("transfer loss", of_setting="n_transfer"),
     "iterations": Metric(
-        "iterations to the target", infinite="not reached", predicted_by="iterations_theory"
+        "iterations to the target",
+        infinite="not reached",
+        predicted_by="iterations_theory",
+        explained="iterations are interpolated, so that a first step that arrives takes less than 1",
     ),
     "iterations_half": Metric("iterations to half the target", infinite="not reached"),
     "alignment_direction": _alignment(

@@ -5,7 +5,7 @@ const $$ = (query, at = document) => [...at.querySelectorAll(query)];
 
 // An element. Children are elements or text, so that no text is ever read as HTML.
 function element(tag, attributes = {}, ...children) {
-  const inside = ["svg", "path", "line"].includes(tag);
+  const inside = ["svg", "path", "line", "tspan"].includes(tag);
   const made = inside
     ? document.createElementNS("http://www.w3.org/2000/svg", tag)
     : document.createElement(tag);
@@ -31,6 +31,31 @@ async function experimentOf(folder, name) {
   const place = META.folders.findIndex(f => f.name == folder);
   return document.getElementById(`data-${place}-${name}`) ? unpack(`data-${place}-${name}`) : null;
 }
+
+// κ_x in three ways: with a subscript; as one character where there is one, in menus; and in a picture.
+const LOWERED = /([κΣσd])_(\w)(?!\w)/g;
+function subscripted(text) {
+  const parts = String(text).split(LOWERED);
+  return parts.map((part, i) => (i % 3 == 2 ? element("sub", {}, part) : part));
+}
+const plain = text =>
+  String(text).replace(LOWERED, (_, letter, below) => letter + ({x: "ₓ", h: "ₕ", k: "ₖ"}[below] || below));
+function lowerIn(picture) {
+  const leaves = $$("text, tspan", picture).filter(one => !one.childElementCount);
+  for (const words of leaves.filter(one => one.textContent.search(LOWERED) >= 0)) {
+    const parts = words.textContent.split(LOWERED).map((part, i) => ({part, below: i % 3 == 2}));
+    words.replaceChildren(
+      ...parts.flatMap(({part, below}, i) => {
+        const dy = below ? "0.25em" : i && parts[i - 1].below ? "-0.19em" : null;
+        return part ? [element("tspan", {dy, "font-size": below ? "75%" : null}, part)] : [];
+      }),
+    );
+  }
+}
+
+// What the catalogue tells of an experiment, beside its data.
+const toldOf = (folder, name) =>
+  META.folders.find(f => f.name == folder).experiments.find(e => e.name == name);
 
 const spaced = name => name.replaceAll("_", " ");
 const metricOf = name =>

@@ -7,23 +7,11 @@ const TIP = {series: "method", at: null, said: "value", between: null, count: "s
 function specification(view, panels, width, forFile) {
   const series = view.series,
     names = series.map(one => one.label);
-  const legend =
-    forFile || view.legend
-      ? {
-          title: null,
-          orient: "bottom",
-          columns: Math.max(1, Math.min(4, Math.floor(width / 190))),
-          symbolSize: 60,
-          symbolStrokeWidth: 1.6,
-          symbolOpacity: 1,
-          labelLimit: 300,
-        }
-      : null;
   const channel = range => ({
     field: "series",
     type: "nominal",
     scale: {domain: names, range: series.map(range)},
-    legend,
+    legend: null,
   });
   const channels = {
     color: channel(one => one.color),
@@ -33,7 +21,9 @@ function specification(view, panels, width, forFile) {
   const columns = Math.min(view.columns, panels.length);
   const each = Math.floor((width - 24) / columns) - 74,
     high = Math.round(Math.max(250, Math.min(340, each * 0.74)));
-  const size = {width: Math.max(170, Math.min(640, each)), height: high};
+  const size = {width: Math.max(170, Math.min(columns == 1 ? 1200 : 640, each)), height: high};
+  const legend = legendSpecification(view, panels, width - 24, forFile),
+    drawn = panels.map((panel, i) => panelSpecification(panel, i, view, channels, size, forFile));
   return {
     $schema: "https://vega.github.io/schema/vega-lite/v6.json",
     description: `${view.title}. ${view.note}`,
@@ -50,14 +40,12 @@ function specification(view, panels, width, forFile) {
           offset: 14,
         }
       : undefined,
-    concat: panels.map((panel, i) => panelSpecification(panel, i, view, channels, size, forFile)),
-    columns,
-    spacing: 18,
+    vconcat: [legend, {concat: drawn, columns, spacing: 18}].filter(Boolean),
+    spacing: 14,
     resolve: {scale: {color: "shared", strokeDash: "shared", shape: "shared"}},
     config: {
       font: FONT,
       view: {stroke: null},
-      legend: {labelFontSize: 12},
       axis: {
         gridColor: "#e9ecef",
         domainColor: "#55606b",
@@ -148,7 +136,7 @@ function panelSpecification(panel, i, view, {color, strokeDash, shape}, size, fo
     },
     panel.predicted.length && {
       ...values(panel.predicted),
-      mark: {type: "line", strokeWidth: 1, strokeDash: [2, 2], clip: true, aria: false},
+      mark: {type: "line", strokeWidth: PALE.width, opacity: PALE.opacity, clip: true, aria: false},
       encoding: {
         x,
         y: y("y"),
@@ -159,7 +147,14 @@ function panelSpecification(panel, i, view, {color, strokeDash, shape}, size, fo
     },
     {
       mark: {type: "line", strokeWidth: 1.7, clip: true, aria: false},
-      encoding: {x, y: y("y"), color, strokeDash, order: {field: "order", type: "quantitative"}},
+      encoding: {
+        x,
+        y: y("y"),
+        color,
+        strokeDash,
+        detail: {field: "segment"},
+        order: {field: "order", type: "quantitative"},
+      },
     },
     {
       transform: [{filter: "datum.mark"}],
@@ -207,11 +202,14 @@ function panelSpecification(panel, i, view, {color, strokeDash, shape}, size, fo
   };
 }
 function wrapped(text, most) {
-  return text.split("; ").reduce((lines, part) => {
-    const last = lines.at(-1),
-      longer = last ? `${last}; ${part}` : part;
-    return last == null || longer.length > most ? [...lines, part] : [...lines.slice(0, -1), longer];
-  }, []);
+  return text
+    .split("; ")
+    .reduce((lines, part) => {
+      const last = lines.at(-1),
+        longer = last ? `${last}; ${part}` : part;
+      return last == null || longer.length > most ? [...lines, part] : [...lines.slice(0, -1), longer];
+    }, [])
+    .map((line, i, lines) => (i + 1 < lines.length ? line + ";" : line));
 }
 
 // The areas that find the point nearest to the pointer are for nobody who listens.
@@ -222,18 +220,26 @@ function silenced(spec) {
   }
   return spec;
 }
+function tooltipTable(value, sanitize) {
+  const rows = Object.entries(value).map(([key, said]) => {
+    const name = sanitize(key).replace(LOWERED, "$1<sub>$2</sub>");
+    return `<tr><td class="key">${name}</td><td class="value">${sanitize(said)}</td></tr>`;
+  });
+  return `<table><tbody>${rows.join("")}</tbody></table>`;
+}
 const EMBED = {
   patch: silenced,
   mode: "vega-lite",
   ast: true,
   actions: false,
   defaultStyle: false,
-  tooltip: {theme: "custom", disableDefaultStyle: true},
+  tooltip: {theme: "custom", disableDefaultStyle: true, formatTooltip: tooltipTable},
 };
 const made = new Map(); // what each place shows, to be ended before it shows another
 async function drawInto(host, spec, renderer = "svg") {
   const result = await vegaEmbed(host, spec, {...EMBED, renderer});
   made.get(host)?.finalize();
   made.set(host, result);
+  lowerIn(host);
   return result;
 }

@@ -4,14 +4,19 @@ function menu(key, label, options, value) {
     "select",
     {id: "c-" + key, "data-key": key},
     ...options.map(([v, text]) =>
-      element("option", {value: v, selected: String(v) == String(value)}, text),
+      element("option", {value: v, selected: String(v) == String(value)}, plain(text)),
     ),
   );
-  return element("div", {}, element("label", {for: "c-" + key}, label), list);
+  return element("div", {}, element("label", {for: "c-" + key}, ...subscripted(label)), list);
 }
 function choice(type, name, value, label, checked) {
   const id = `c-${name}-${value}`;
-  return element("label", {for: id}, element("input", {type, id, name, value, checked}), label);
+  return element(
+    "label",
+    {for: id},
+    element("input", {type, id, name, value, checked}),
+    element("span", {}, ...subscripted(label)),
+  );
 }
 function group(label, ...inside) {
   return element("fieldset", {}, element("legend", {}, label), element("div", {class: "row"}, ...inside));
@@ -46,7 +51,7 @@ function controls(s) {
         folder.experiments.map(e => [e.name, spaced(e.name)]),
         s.e,
       ),
-      element("p", {class: "note"}, folder.experiments.find(e => e.name == s.e).question),
+      element("p", {class: "note"}, ...subscripted(toldOf(s.r, s.e).question)),
       menu(
         "x",
         "Horizontal",
@@ -67,7 +72,7 @@ function controls(s) {
           s.rows,
         ),
       ...held,
-      picks(data).length > 1 && menu("pick", "Step size and damping", picks(data), s.pick),
+      picks(data, s.x).length > 1 && menu("pick", "Step size and damping", picks(data, s.x), s.pick),
       menu(
         "base",
         "Relative to",

@@ -19,18 +19,17 @@ function viewOf(s, panels) {
   const fixed = Object.entries(data.fixed).map(([key, value]) => `${settingOf(key)} = ${shown(value)}`);
   const spread =
     SPREADS[s.spread][1] + ` over ${data.seeds.length} seed${data.seeds.length > 1 ? "s" : ""}`;
-  const chosen = grids.includes(s.x)
-    ? ""
-    : {
-        chosen: "each method at its selected step size",
-        best: data.by ? `each method’s choice with the smallest ${metricOf(data.by).label}` : "",
-        each: "each damping apart",
-      }[s.pick];
+  const chosen = {
+    chosen: "each method at its selected step size",
+    best: data.by ? `each method’s choice with the smallest ${metricOf(data.by).label}` : "",
+    each: "each damping apart, at the best step size that was run with it",
+  };
   const note = [
     `${spaced(s.e)}, ${s.r}${s.with ? " and " + s.with : ""}`,
     spread + (s.base ? ` of the ratio to ${lookOf(s.base).label} on the same seed` : ""),
-    chosen,
-    panels.some(panel => panel.predicted.length) && "dotted: theory",
+    grids.includes(s.x) ? "" : (chosen[s.pick] ?? `all methods at step size ${s.pick}`),
+    ...s.y.map(m => metricOf(m).explained),
+    whenTaken(s),
     ...held,
     ...fixed,
   ]
@@ -43,13 +42,25 @@ function viewOf(s, panels) {
     nominal: axis && !axis.numeric ? axis.labels : null,
     along: s.x == data.along,
     legend: s.pick == "each",
+    hollow: (grids.includes(s.x) ? "beyond the axis, or " : "") + "at the edge of its grid",
     between: {quartiles: "quartiles", range: "range", error: "± standard error"}[s.spread] || null,
     columns: s.with || panels.length == 4 ? 2 : {1: 3, 2: 2, 3: 3, 4: 2}[s.y.length],
     title: `${words[0].toUpperCase()}${words.slice(1)} against ${/^[a-z]{3}/.test(settingOf(s.x)) ? "the " : ""}${settingOf(s.x)}`,
     note,
   };
 }
+// At which iteration values are taken that no axis of iterations tells of, and how many there may be.
+function whenTaken(s) {
+  const {steps, stop_at: target} = toldOf(s.r, s.e),
+    ends = s.x != "step" && s.y.some(m => metricOf(m).at_end);
+  if (ends && target != null)
+    return `values are of each run’s end: runs end soon after the subspace distance reaches ${target}, at other iterations for each method, or after ${steps}`;
+  if (steps == null) return "";
+  return `${ends ? "after" : "at most"} ${steps} iteration${steps > 1 ? "s" : ""}`;
+}
 const fitting = (columns, width) => Math.max(1, Math.min(columns, Math.floor(width / 290)));
+
+const plainPanel = panel => ({...panel, title: plain(panel.title), ylabel: plain(panel.ylabel)});
 
 let turn = 0;
 async function redraw() {
@@ -61,22 +72,21 @@ async function redraw() {
   if (mine != turn) return;
   PANELS = panels;
   VIEW = viewOf(STATE, panels);
-  $("#charttitle").textContent = VIEW.title;
-  $("#chartnote").textContent = VIEW.note;
-  $("#said").textContent = [
-    panels.length
-      ? ""
-      : "There is nothing to draw: switch a method on, hold other settings, or choose another quantity.",
-    ...notes,
-  ]
-    .join(" ")
-    .trim();
-  const width = host.clientWidth;
+  $("#charttitle").replaceChildren(...subscripted(VIEW.title));
+  $("#chartnote").replaceChildren(...subscripted(VIEW.note));
+  const nothing =
+    "There is nothing to draw: switch a method on, hold other settings, or choose another quantity.";
+  $("#said").replaceChildren(...subscripted([panels.length ? "" : nothing, ...notes].join(" ").trim()));
+  const width = host.clientWidth,
+    view = {...VIEW, columns: fitting(VIEW.columns, width)},
+    canvas = STATE.spread == "seeds"; // whose lines are too many for elements; it has no subscripts
   if (panels.length)
     await drawInto(
       host,
-      specification({...VIEW, columns: fitting(VIEW.columns, width)}, panels, width, false),
-      STATE.spread == "seeds" ? "canvas" : "svg",
+      canvas
+        ? specification({...view, xlabel: plain(view.xlabel)}, panels.map(plainPanel), width, false)
+        : specification(view, panels, width, false),
+      canvas ? "canvas" : "svg",
     );
   else host.replaceChildren();
   if (mine != turn) return;

@@ -69,9 +69,20 @@ function panelOf(s, one, alike, title, notes) {
       s,
       place / keys.length,
     );
+    const own = new Set(middles.filter(m => m.p.method == line[0]?.p.method).map(m => order(axis, m.p))),
+      grid = [...own].sort((a, b) => a - b);
+    let segment = 0;
     line.forEach(({p, middle, low, high, seeds: count, lost: gone, missing}, i) => {
+      // No line leads across what is undefined, or was not run.
+      if (
+        s.x != s.data.along &&
+        i &&
+        grid.indexOf(order(axis, p)) > grid.indexOf(order(axis, line[i - 1].p)) + 1
+      )
+        segment++;
       if (middle === null) {
         undefinedPoints++;
+        segment++;
         return;
       }
       const side = middle === Infinity ? end : log && middle <= 0 ? "below" : null;
@@ -82,6 +93,7 @@ function panelOf(s, one, alike, title, notes) {
         series: label,
         x: x(p),
         order: i,
+        segment,
         y: side ? within(ranges[side], side == "above" ? share : 1 - share) : middle,
         low: side || s.spread == "none" || s.spread == "seeds" ? null : clip(low),
         high: side ? null : clip(upper),
@@ -119,6 +131,7 @@ function panelOf(s, one, alike, title, notes) {
           step_size: p.lr,
           damping: p.damping,
           at_edge: p.edge,
+          ...(s.spread == "seeds" ? {values: p.values} : {}),
         },
       });
       if (s.spread == "seeds" && (i < 12 || i % every == 0 || i == line.length - 1))
@@ -164,7 +177,10 @@ function panelOf(s, one, alike, title, notes) {
     seeds,
     predicted,
     log,
-    ylabel: about.label + (s.base ? `, over ${lookOf(s.base).label}’s` : ""),
+    ylabel:
+      about.label +
+      (stopped(s, one.metric) ? ", at each run’s end" : "") +
+      (s.base ? `, over ${lookOf(s.base).label}’s` : ""),
     domain: [bottom, top],
     ticks: log ? ticks(...inner) : inside(inner, [bottom, top]),
     lanes: Object.keys(ranges)
@@ -174,6 +190,9 @@ function panelOf(s, one, alike, title, notes) {
     ...horizontal(s, axis, xs),
   };
 }
+// Whether a value is of the end of a run that stops at a target: each method's is of another iteration.
+const stopped = (s, metric) =>
+  s.x != s.data.along && metricOf(metric).at_end && toldOf(s.r, s.e).stop_at != null;
 const grids = ["lr", "damping"];
 const ordinal = n => ({2: "second", 3: "third"})[n] || `${n}th`;
 const order = (axis, p) => (axis && !axis.numeric ? axis.values.indexOf(p.x) : (p.x ?? 0));
@@ -195,8 +214,8 @@ function horizontal(s, axis, xs) {
   if ((axis && !axis.numeric) || !xs.length) return {};
   const [first, last] = [Math.min(...xs), Math.max(...xs)],
     run = s.x == s.data.along;
-  const wide = run ? 0 : s.lx ? 1.12 : (last - first || 1) * 0.04;
-  const xdomain = s.lx ? [first / (wide || 1), last * (wide || 1)] : [first - wide, last + wide];
+  const wide = s.lx ? (run ? 1.04 : 1.12) : (last - first || 1) * (run ? 0.015 : 0.04);
+  const xdomain = s.lx ? [first / wide, last * wide] : [first - wide, last + wide];
   if (xdomain[0] == xdomain[1]) xdomain[1] += 1;
   return {xdomain, xticks: axis ? [...new Set(xs)] : s.lx ? ticks(first, last) : undefined};
 }

@@ -12,8 +12,9 @@ const settingAt = (data, problem, key) =>
 // The entries that a state draws of an experiment, one for each method (or damping) and problem.
 function chosenEntries(data, s, metric, where, x) {
   const groups = new Map();
+  const fixed = x != "lr" && Number.isFinite(+s.pick) ? +s.pick : null;
   for (const entry of data.final) {
-    if (!placed(data, entry.p, where)) continue;
+    if (!placed(data, entry.p, where) || (fixed != null && entry.l !== fixed)) continue;
     const key = [
       entry.p,
       entry.m,
@@ -99,7 +100,9 @@ function relativePoints(data, s, metric, where, points) {
   });
 }
 
-// A line's name and look: the method's, paler for each further damping where these are apart.
+// A line's name and look: the method's. Where dampings are apart, each has a shade of the method's colour,
+// and a marker of its own.
+const MARKERS = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross"];
 function seriesOf(data, s) {
   const series = new Map();
   for (const method of Object.keys(META.looks).filter(
@@ -108,17 +111,17 @@ function seriesOf(data, s) {
     const dampings = [...new Set(data.final.filter(v => data.methods[v.m] == method).map(v => v.d))].sort(
       (a, b) => a - b,
     );
-    const each = s.pick == "each" && dampings.length > 1 && s.x != "damping";
-    (each ? dampings : [null]).forEach((damping, i) => {
-      const look = lookOf(method),
-        label = look.label + (each ? `, λ = ${shown(damping)}` : "");
-      series.set(method + (each ? " " + damping : ""), {
-        ...look,
-        method,
-        label,
-        color: paler(look.color, each ? (0.7 * i) / dampings.length : 0),
-      });
-    });
+    const look = {...lookOf(method), method};
+    if (s.pick == "each" && dampings.length > 1 && s.x != "damping")
+      dampings.forEach((damping, i) =>
+        series.set(method + " " + damping, {
+          ...look,
+          label: `${look.label}, λ = ${shown(damping)}`,
+          color: paler(look.color, (0.6 * i) / dampings.length),
+          shape: MARKERS[i % MARKERS.length],
+        }),
+      );
+    else series.set(method, look);
   }
   return series;
 }
@@ -144,6 +147,9 @@ async function panelsOf(s) {
     values = panelAxis ? panelAxis.values : [null],
     notes = [],
     drawn = [];
+  const label = value =>
+    `${panelAxis.label}${panelAxis.numeric ? " =" : ":"} ` +
+    panelAxis.labels[panelAxis.values.indexOf(value)];
   for (const value of values)
     for (const metric of s.y)
       for (const folder of s.with ? [s.r, s.with] : [s.r]) {
@@ -155,18 +161,17 @@ async function panelsOf(s) {
         const where = {...s.hold, ...(panelAxis ? {[panelAxis.key]: value} : {})},
           series = seriesOf(data, s);
         let points = pointsOf(data, s, metric, where);
-        const predicted = s.base ? [] : predictionsOf(data, s, metric, where);
         if (s.base) points = relativePoints(data, s, metric, where, points);
-        points = points.filter(p => series.has(seriesKey(series, p)));
+        const shownIn = p => series.has(seriesKey(series, p));
+        points = points.filter(shownIn);
         if (s.x == data.along && data.left_out[0] < data.left_out[1])
           notes.push(
-            `Drawn are ${data.left_out[0]} of ${data.left_out[1]} recorded places along a run; results/ has all.`,
+            `Drawn are ${data.left_out[0]} of ${data.left_out[1]} recorded places along a run, to keep this page small.`,
           );
+        notes.push(...lacking(data, s, points, series, panelAxis && label(value)));
+        const predicted = s.base ? [] : predictionsOf(data, s, metric, where).filter(shownIn);
         if (points.length) drawn.push({metric, folder, value, points, predicted, data, series});
       }
-  const label = value =>
-    `${panelAxis.label}${panelAxis.numeric ? " =" : ":"} ` +
-    panelAxis.labels[panelAxis.values.indexOf(value)];
   const panels = drawn.map(one => {
     const title = [panelAxis && label(one.value), s.with && one.folder].filter(Boolean).join(" · ");
     const alike = drawn.filter(
@@ -176,6 +181,22 @@ async function panelsOf(s) {
     return panelOf(s, one, alike, title, notes);
   });
   return [panels, [...new Set(notes)]];
+}
+// What a reader might look for in a panel in vain.
+function lacking(data, s, points, series, panel) {
+  const there = new Set(points.map(p => p.method)),
+    gone = [...new Set([...series.values()].map(one => one.method))].filter(m => !there.has(m)),
+    several = axisOf(data, s.x)?.values.length > 1,
+    places = [...new Set(points.map(p => p.x))];
+  return [
+    Number.isFinite(+s.pick) &&
+      gone.length &&
+      `Not run at step size ${s.pick}: ${gone.map(m => lookOf(m).label).join(", ")}.`,
+    panel &&
+      several &&
+      places.length == 1 &&
+      `${panel} was run at ${settingOf(s.x)} = ${shown(places[0])} only.`,
+  ].filter(Boolean);
 }
 // What theory says of a metric, at the same settings.
 function predictionsOf(data, s, metric, where) {

@@ -36,8 +36,9 @@ function horizontals(data) {
     ...data.axes.map(axis => axis.key),
   ];
 }
-// How a choice among step sizes and dampings is made: the selected one, the best, or each damping apart.
-function picks(data) {
+// How a choice among step sizes and dampings is made: the selected one, the best, each damping apart, or
+// one step size for all methods.
+function picks(data, x) {
   const dampings = new Set(data.final.map(entry => entry.m + " " + entry.d)).size > data.methods.length;
   const known = {
     chosen: "as the experiment selects",
@@ -45,7 +46,20 @@ function picks(data) {
     each: "each damping apart",
   };
   const able = [...(data.chosen ? ["chosen"] : ["best"]), ...(dampings ? ["each"] : [])];
-  return able.map(key => [key, known[key]]);
+  const fixed = [data.along, "lr"].includes(x) ? [] : stepSizes(data);
+  return [
+    ...able.map(key => [key, known[key]]),
+    ...fixed.map(lr => [String(lr), `step size ${shown(lr)} for all`]),
+  ];
+}
+const usualPick = data => (data.chosen ? "chosen" : data.by ? "best" : "each");
+// With which some method was run on every problem.
+function stepSizes(data) {
+  const problems = new Map();
+  for (const {m, l, p} of data.final)
+    if (l != null) problems.set(`${m} ${l}`, (problems.get(`${m} ${l}`) || new Set()).add(p));
+  const whole = [...problems].filter(([, found]) => found.size == data.problems.length);
+  return [...new Set(whole.map(([key]) => +key.split(" ")[1]))].sort((a, b) => a - b);
 }
 
 // What is asked for, completed by what the experiment is about.
@@ -58,7 +72,7 @@ async function completeState(asked) {
     words = listed(asked.about);
   const xs = horizontals(data),
     keys = data.axes.map(axis => axis.key);
-  const first = (...values) => values.find(value => value != null);
+  const first = (...values) => values.find(value => value != null && value !== "");
   const about = words.find(
     word => keys.includes(word) && axisOf(data, word).numeric && words.some(m => data.metrics.includes(m)),
   );
@@ -79,14 +93,18 @@ async function completeState(asked) {
     const asks = asked["at_" + key] && decode(asked["at_" + key]),
       axis = axisOf(data, key);
     hold[key] = first(
-      axis.values.find(value => String(value) == asks),
+      asks && axis.values.find(value => String(value) == asks),
+      asks && axis.numeric && nearest(axis.values, +asks),
       mostCommon(data, key),
     );
   }
   // A claim that names its metric names all its methods too; others compare with further ones.
-  const methods = words.some(word => data.metrics.includes(word))
-    ? words.filter(word => data.methods.includes(word))
-    : [];
+  const named = asked.only
+    ? listed(asked.only)
+    : words.some(word => data.metrics.includes(word))
+      ? words
+      : [];
+  const methods = named.filter(word => data.methods.includes(word));
   const off =
     asked.off != null
       ? listed(asked.off)
@@ -94,9 +112,8 @@ async function completeState(asked) {
         ? data.methods.filter(m => !methods.includes(m))
         : [];
   const pick =
-    [asked.pick, data.chosen ? "chosen" : data.by ? "best" : "each"].find(key =>
-      picks(data).some(([able]) => able == key),
-    ) || picks(data)[0][0];
+    [asked.pick, usualPick(data)].find(key => picks(data, x).some(([able]) => able == key)) ||
+    picks(data, x)[0][0];
   const base = data.methods.includes(decode(asked.base || "")) ? decode(asked.base) : "";
   const spread = SPREADS[asked.spread] ? asked.spread : data.chosen ? "quartiles" : "error";
   return {
@@ -111,7 +128,10 @@ async function completeState(asked) {
     base,
     spread,
     lx: asked.lx != null ? +asked.lx : +logHorizontal(data, x),
-    ly: asked.ly != null ? +asked.ly : +(base ? true : y.every(m => metricOf(m).log)),
+    ly:
+      asked.ly != null
+        ? +asked.ly
+        : +(base ? true : y.every(m => metricOf(m).log || spansDecades(data, x, m))),
     share: +(asked.share || 0),
     with: META.folders.some(f => f.name == decode(asked.with || "") && f.name != folder.name)
       ? decode(asked.with)
@@ -119,11 +139,23 @@ async function completeState(asked) {
     data,
   };
 }
+// A value that is asked for in round numbers, as 3 for 3.16.
+function nearest(values, asked) {
+  const close = values.filter(value => Math.abs(value - asked) < 0.06 * Math.abs(value));
+  return close.sort((a, b) => Math.abs(a - asked) - Math.abs(b - asked))[0] ?? null;
+}
 function mostCommon(data, key) {
   const at = data.axes.indexOf(axisOf(data, key)),
     axis = axisOf(data, key);
   const counts = axis.values.map((_, value) => data.places.filter(place => place[at] == value).length);
   return axis.values[counts.indexOf(Math.max(...counts))];
+}
+// Whether an axis that is linear for most experiments would press most of this one's values onto 0.
+function spansDecades(data, x, metric) {
+  if (x == data.along) return false;
+  const at = data.metrics.indexOf(metric),
+    values = data.final.flatMap(entry => entry.y[at]).filter(value => Number.isFinite(value));
+  return values.length > 0 && Math.min(...values) > 0 && Math.max(...values) > 100 * Math.min(...values);
 }
 function logHorizontal(data, x) {
   if (x == data.along) return x == "step";
@@ -147,7 +179,7 @@ function addressOf(s) {
     rows: s.rows,
     ...held,
     off: s.off,
-    pick: s.pick == (s.data.chosen ? "chosen" : s.data.by ? "best" : "each") ? "" : s.pick,
+    pick: s.pick == usualPick(s.data) ? "" : s.pick,
     spread: s.spread == (s.data.chosen ? "quartiles" : "error") ? "" : s.spread,
     base: s.base,
     lx: s.lx,

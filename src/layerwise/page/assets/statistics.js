@@ -34,12 +34,13 @@ function meanOf(values, lost, missing) {
   const error = n > 1 ? Math.sqrt(values.reduce((sum, v) => sum + (v - middle) ** 2, 0) / (n - 1) / n) : 0;
   return {middle, low: middle - error, high: middle + error};
 }
+// In a menu, in a caption, and in a table where that says more.
 const SPREADS = {
   quartiles: ["quartiles", "medians with quartiles"],
   range: ["range", "medians with the range"],
   error: ["mean", "means with standard errors"],
-  seeds: ["every seed", "medians and every seed"],
-  none: ["no spread", "medians"],
+  seeds: ["every seed", "medians and every seed", "values of each seed; medians with quartiles"],
+  none: ["no spread", "medians", "medians with quartiles"],
 };
 
 // A ratio seed by seed; undefined where neither side is a number.
