@@ -78,6 +78,14 @@ def test_fewer_samples_than_inputs(method):
         ),
         (["task=single_index", "task.aspect_ratio=1e-300"], "so that the samples fit in memory"),
         (
+            ["task=teacher_student", "task.batch_size=10000000"],
+            "task.batch_size = 1e+07 is not allowed: a step of a method on 10000000 samples would take",
+        ),
+        (
+            ["task=single_index", "task.width=1000", "task.d=100", "task.aspect_ratio=1e-5"],
+            "task.aspect_ratio = 1e-05 is not allowed: a step of a method on",
+        ),
+        (
             ["task=single_index", "task.readout_scale=1e300"],
             "task.readout_scale = 1e+300 is not allowed",
         ),

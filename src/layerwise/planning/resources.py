@@ -9,7 +9,15 @@ from collections.abc import Iterable
 
 from layerwise.planning.jobs import Job
 from layerwise.planning.pipeline import Instances
-from layerwise.settings.memory import MATRICES, REDUCED_BYTES, ROW_BYTES, matrix_bytes, rows, runs
+from layerwise.settings.memory import (
+    MATRICES,
+    REDUCED_BYTES,
+    ROW_BYTES,
+    matrix_bytes,
+    rows,
+    runs,
+    samples_bytes,
+)
 
 START_MB = 1000  # Python with torch takes 350, and each of the two Snakemakes around it 180
 HELD_MATRICES = 4  # d x d matrices for each seed, of a method that waits for its next batch
@@ -23,7 +31,8 @@ def simulate_mb(job: Job) -> int:
     others = len({cell.settings.method.name for cell in job.cells}) - 1
     largest = max(matrix_bytes(cell.settings) for cell in job.cells)
     matrices = (MATRICES + HELD_MATRICES * others) * largest
-    return START_MB + round((_rows(job) * ROW_BYTES + matrices) / 1e6)
+    samples = max(samples_bytes(cell.settings) for cell in job.cells)
+    return START_MB + round((_rows(job) * ROW_BYTES + matrices + samples) / 1e6)
 
 
 def simulate_minutes(job: Job) -> int:

@@ -95,8 +95,10 @@ def bands(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
     Infinity counts as larger than any number, and NaN (a diverged run) as infinity: a band never averages
     failures away.
     """
-    groups = table.groupby(by, sort=False)[value]
     places = {"low": 0.25, "median": 0.5, "high": 0.75}
+    if table.empty:  # pandas has no columns for what is nowhere
+        return table[by].assign(**dict.fromkeys(places, np.nan))
+    groups = table.groupby(by, sort=False)[value]
 
     def of(group: pd.Series) -> pd.Series:
         values = group.to_numpy(dtype=float)

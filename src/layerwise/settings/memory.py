@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 ROW_BYTES = 600  # a row of a run's table while it is written; measured: 530
 REDUCED_BYTES = 1600  # a row of a run's table while it is reduced; measured: 1200
 MATRICES = 20  # d x d matrices of float64 for each seed; measured: 12 to 16
+HIDDEN = 11  # arrays of the hidden layers' values on a step's raw samples; measured: 8 to 10
 # Of a method on a problem, with all its seeds; one seed in the largest dimension takes 64.
 MAX_CELL_GB = 80
 
@@ -50,10 +51,26 @@ def matrix_bytes(settings: "RunSettings") -> int:
     return max(len(settings.seeds), len(settings.tune_seeds or [])) * settings.task.dimension**2 * 8
 
 
+def samples_bytes(settings: "RunSettings") -> int:
+    """What a step on raw samples holds of a seed, with all choices; many samples have seeds in turn."""
+    method, itemsize = settings.method, 4 if settings.dtype == "float32" else 8
+    tuned = settings.tune_seeds is not None
+    at_once = most_tried(method.lr, (), method.damping) if tuned else variants(settings)
+    samples, units = settings.task.raw_samples
+    return HIDDEN * itemsize * at_once * samples * units
+
+
 def check_memory(settings: "RunSettings") -> None:
     """Raise ValueError, with the largest number of seeds that fits, where a method on a problem takes too
     much to be trained or reduced."""
-    seeds = len(settings.seeds)
+    seeds, task = len(settings.seeds), settings.task
+    if (step := samples_bytes(settings) / 1e9) > MAX_CELL_GB:
+        key, samples = task.samples_key, task.raw_samples[0]
+        raise ValueError(
+            f"task.{key} = {getattr(task, key):g} is not allowed: a step of a method on {samples} samples "
+            f"would take about {step:.0f} GB of memory, and {MAX_CELL_GB} GB are allowed, with "
+            f"{variants(settings)} step sizes and dampings, fewer samples are needed"
+        )
     trained = MATRICES * matrix_bytes(settings) + ROW_BYTES * rows(settings)
     needed = max(trained, REDUCED_BYTES * rows(settings)) / 1e9
     if needed <= MAX_CELL_GB:

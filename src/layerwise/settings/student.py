@@ -38,6 +38,10 @@ class StudentTask(TaskSettings):
     def engine(self) -> str:
         return "batches"
 
+    @property
+    def raw_samples(self) -> tuple[int, int]:
+        return self.batch_size, self.width * self.depth
+
     def check(self, run: "RunSettings") -> None:
         if run.engine != "batches":
             raise ValueError(

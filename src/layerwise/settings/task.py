@@ -62,6 +62,8 @@ class TaskSettings(Settings):
     reads: ClassVar[frozenset[str]] = frozenset()
     # Keys of the task that change what is measured alone: cells that differ in them train once.
     measured_only: ClassVar[frozenset[str]] = frozenset()
+    # The key that says how many samples a step is on, where these are raw.
+    samples_key: ClassVar[str] = "batch_size"
 
     name: str
     metrics: list[str]  # those measured, of ``measures``
@@ -75,6 +77,11 @@ class TaskSettings(Settings):
     def dimension(self) -> int:
         """Of the inputs."""
         raise NotImplementedError
+
+    @property
+    def raw_samples(self) -> tuple[int, int]:
+        """How many a step is on, and hidden units that see each; none where moments stand for these."""
+        return 0, 0
 
     @property
     def modules(self) -> tuple[str, ...]:

@@ -138,6 +138,8 @@ def training(
             weights = tuple(
                 torch.where(kept, new, old) for new, old in zip(proposed, weights, strict=True)
             )
+            del views
+        del view, batches  # or every method would hold its own while others take their steps
     metrics = {
         name: torch.stack([row[name].expand(shape) for row in rows]).cpu().numpy()
         for name in rows[0]

@@ -56,6 +56,7 @@ class SingleIndexTask(TaskSettings):
         "singular_values",
     )
     selects: ClassVar[tuple[str, ...]] = ("validation_error",)
+    samples_key: ClassVar[str] = "aspect_ratio"
 
     name: Literal["single_index"]
     d: Annotated[int, Field(ge=2, le=MAX_DIMENSION)]
@@ -119,6 +120,10 @@ class SingleIndexTask(TaskSettings):
     @property
     def dimension(self) -> int:
         return self.d
+
+    @property
+    def raw_samples(self) -> tuple[int, int]:
+        return self.n, self.width
 
     def check(self, run: "RunSettings") -> None:
         method, needs = run.method, run.method.card.needs
