@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import composed, single_index_task
+from helpers import composed, single_index_task, table_alone
 from layerwise.data.covariance import SPECTRA
 from layerwise.metrics.single_index import METRICS, SEQUENCES
 from layerwise.networks.activations import ACTIVATIONS
 from layerwise.networks.inputs import INPUTS
 from layerwise.settings.tasks.single_index import SingleIndexTask
 from layerwise.settings.validation import ConfigError
-from layerwise.tasks.single_index import run
+from layerwise.tasks import single_index
 from layerwise.theory.links import NAMES as LINKS
 
 SMALL = ["task=single_index", "task.d=60", "task.width=40", "task.kappa_x=10", "seeds=4", "steps=1"]
@@ -25,7 +25,7 @@ def table(*overrides: str, metrics: list[str] = ONE_STEP) -> pd.DataFrame:
     """The rows after one step, in the preactivations' unit."""
     words = ["task.lr_unit=preactivations", f"task.metrics=[{','.join(metrics)}]", *overrides]
     settings = composed(*SMALL, *words)
-    (runs,) = run([settings], None, lambda step: None)
+    runs = table_alone(single_index, settings)
     return runs[runs["step"] == 1].reset_index(drop=True)
 
 

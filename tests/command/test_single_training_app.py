@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import composed
+from helpers import composed, table_alone
 from layerwise.planning.compose import compose_config, settings_of
 from layerwise.settings.tasks.single_index import SingleIndexTask
 from layerwise.settings.validation import ConfigError
-from layerwise.tasks.single_index import run
+from layerwise.tasks import single_index
 from single_index_runs import METHODS, card, method_file
 
 SMALL = (
@@ -26,8 +26,7 @@ METRICS = ["train_loss", "alignment", "validation_error", "test_error", "network
 
 
 def table(*overrides: str) -> pd.DataFrame:
-    (runs,) = run([composed(*SMALL, *overrides)], None, lambda step: None)
-    return runs
+    return table_alone(single_index, composed(*SMALL, *overrides))
 
 
 def dampings(method: str, *values: float) -> list[str]:
@@ -156,4 +155,4 @@ def test_what_is_refused(overrides, sentence):
 def test_instances_of_a_file_are_refused(tmp_path):
     settings = settings_of(compose_config([*SMALL]))
     with pytest.raises(ConfigError, match="this task draws its own"):
-        run([settings], tmp_path / "instances.npz", lambda step: None)
+        single_index.run([[settings]], tmp_path / "instances.npz", [lambda step: None])

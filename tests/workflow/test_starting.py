@@ -171,6 +171,8 @@ def at_work(given: dict[str, str], script: Path) -> subprocess.Popen[str]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
+        # A shell has what it starts in the background ignore it, and so do its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert job.stdout is not None and job.stdout.readline() == "at work\n"
     return job
@@ -180,7 +182,9 @@ def at_work(given: dict[str, str], script: Path) -> subprocess.Popen[str]:
 def test_a_job_ends_with_what_started_it(surroundings, tmp_path, sent):
     with at_work(surroundings, tmp_path / "waits.py") as job:
         job.send_signal(sent)
-        assert job.stdout is not None and ended(job.stdout.fileno())
+        found = job.stdout is not None and ended(job.stdout.fileno())
+        job.kill()  # or a test that fails would wait for it
+    assert found
 
 
 def test_all_end_with_snakemake(surroundings, tmp_path):

@@ -4,7 +4,8 @@ Runs and plans are composed the same way, as Hydra composes the files; with Hydr
 with all its methods would take seconds. A test holds it against Hydra's own composition. No torch.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,8 @@ def compose_experiment(name: str, scale: str, overrides: Overrides) -> dict[str,
     # The other methods have no part in it, and OmegaConf takes its time.
     named = {*files["experiment"]["methods"], *overrides.named_methods}
     methods = {name: files["methods"][name] for name in files["methods"] if name in named}
-    if (plain := _plainly_changed(files | {"methods": methods}, overrides.changes)) is not None:
-        return plain
+    if (changed := _plainly_changed(files | {"methods": methods}, overrides.changes)) is not None:
+        return changed
     config = _changed(files | {"methods": methods}, overrides.changes)
     try:
         content: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
@@ -58,10 +59,18 @@ def _plainly_changed(files: dict[str, Any], changes: Iterable[Change]) -> dict[s
                 return None
             if last not in part and not (change.adds and last.isidentifier()):
                 return None
-            part[last] = _copied(change.value)
+            part[last] = _copied(_value(change, partial(part.get, last)))
     except (AttributeError, LookupError, TypeError):
         return None
     return content
+
+
+def _value(change: Change, before: Callable[[], Any]) -> Any:
+    """What a change sets, in the place of what is there: a whole number is one however it is written."""
+    value = plain(change.value)
+    if ".options" in change.key or isinstance(value, dict):  # other keys have types of their own
+        value = as_before(value, before())
+    return value
 
 
 def _copied(value: Any) -> Any:
@@ -91,9 +100,7 @@ def _apply(change: Change, config: DictConfig) -> None:
     refused = f"{change.typed} = {change.text} is not allowed:"
     if not isinstance(change.value, dict) and (below := _below(config, change.key)):
         raise ConfigError(f"{refused} it stands for several keys, such as {spelled(below)}")
-    value = plain(change.value)
-    if ".options" in change.key or isinstance(value, dict):  # other keys have types of their own
-        value = as_before(value, value_of(change.key, OmegaConf.to_container(config)))
+    value = _value(change, lambda: value_of(change.key, OmegaConf.to_container(config)))
     try:
         OmegaConf.update(config, change.key, value, merge=True, force_add=change.adds)
     except (ConfigAttributeError, ConfigKeyError):
