@@ -250,7 +250,7 @@ def test_an_experiment_may_tune_on_seeds_of_its_own_number():
     """Next to those that report; an override and a small scale have their own say."""
 
     def tuned_on(scale, *overrides):
-        settings = plan("mlp_modern", scale, overrides).cells[0].settings
+        settings = plan("mlp_basis", scale, overrides).cells[0].settings
         assert not {*settings.tune_seeds} & {*settings.seeds}
         return settings.tune_seeds
 

@@ -30,10 +30,14 @@ ROWS = {
 BY = ["problem", "kappa_x", "directions", "basis", "method", "damping", "lr"]
 
 
-def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
+def draw(
+    tables: dict[str, pd.DataFrame], labels: dict[str, str], newer: bool = False
+) -> tuple[Figure, pd.DataFrame]:
     """A column for each metric, after the last step; a row for each law of the teacher's directions and
-    each basis, and for further groups of methods, of the first law."""
+    each basis, and for further groups of methods, of the first law. Optimisers ``newer`` than the paper
+    are drawn apart."""
     runs = chosen_runs(tables["summary"], tables["selection"])
+    runs = runs[runs["method"].isin(style.newer_apart(runs["method"], newer))]
     drawn = pd.concat(
         [bands(runs, BY, metric).assign(metric=metric) for metric in METRICS], ignore_index=True
     )

@@ -1,6 +1,9 @@
-"""Students of a teacher against κ_x, by newer optimisers: error, subspace gap and transfer."""
+"""The rest of mlp_condition's methods: newer optimisers."""
 
-from layerwise.figures.mlp_condition import draw
+import pandas as pd
+from matplotlib.figure import Figure
+
+from layerwise.figures import mlp_condition
 
 READS = {
     "summary": [
@@ -9,4 +12,9 @@ READS = {
     ],
     "selection": [],
 }  # fmt: skip
-__all__ = ["draw"]
+EXPERIMENT = "mlp_condition"
+
+
+def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
+    """As mlp_condition."""
+    return mlp_condition.draw(tables, labels, newer=True)

@@ -72,6 +72,8 @@ METHODS: dict[str, dict[str, Any]] = {
 # where there are many methods they have panels of their own.
 NORMALISED, VARIANTS = ("bn_", "whitened_"), ("kfac_",)
 MOST = 6  # methods of a panel
+# Optimisers newer than the paper: where an experiment draws them apart, beside what they are held against.
+NEWER, BESIDE_NEWER = ("shampoo", "soap", "muon", "spectral"), ("kfac", "adam_95")
 # A method that is not listed gets one of these, by its position among the unlisted.
 SPARE = [
     {"color": color, "marker": marker, "linestyle": (0, (3, 1, 1, 1))}
@@ -101,6 +103,16 @@ def in_panels(names: Iterable[str]) -> list[list[str]]:
         for part in (plain, normalised, variants)
         for at in range(0, len(part), MOST)
     ]
+
+
+def newer_apart(names: Iterable[str], newer: bool) -> list[str]:
+    """Of an experiment's methods the NEWER ones, BESIDE_NEWER among them, or all but those; all of them
+    where it has nothing of the kind."""
+    methods = ordered(set(names))
+    own = [name for name in methods if (name in NEWER) == newer]
+    if newer and own:
+        own = ordered([*own, *(name for name in BESIDE_NEWER if name in methods)])
+    return own or methods
 
 
 def of_method(name: str, labels: dict[str, str]) -> dict[str, Any]:
