@@ -124,7 +124,7 @@ def stepped(run: SimpleNamespace, steps: int) -> tuple[Layers, list[Batch]]:
 
 def trained(run: SimpleNamespace, recorded: Sequence[int]) -> loop.Trace:
     """The loop on a run's parts."""
-    parts = (run.rule, run.network, run.weights, run.variants, [run.batches])
+    parts = (run.rule, run.network, run.weights, run.steps, [run.batches])
     return loop.train(*parts, recorded, run.measure, lambda step: None, run.bounds)
 
 

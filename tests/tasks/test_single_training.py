@@ -9,6 +9,7 @@ import torch
 
 from helpers import assert_close, single_index_task
 from layerwise.data.single_index import draw_sample
+from layerwise.tasks import loop
 from layerwise.tasks.loop import WEIGHT_BOUND
 from single_index_runs import (
     METHODS,
@@ -290,7 +291,8 @@ LINEAR = single_index_task(activation="linear", readout_scale=0.01)
 @pytest.mark.parametrize(
     ("method", "wild"), [("sgd", 40.0), ("kfac", 40.0), ("bn_input_sgd", 40.0)]
 )
-def test_a_diverged_run_is_frozen_and_its_neighbours_never_notice(method, wild):
+def test_a_diverged_run_is_frozen_and_its_neighbours_never_notice(method, wild, monkeypatch):
+    monkeypatch.setattr(loop, "LOOK_EVERY", 1000)
     run, seen = make_run(method, (0.1, wild, 0.3), task=LINEAR), []
     step = run.rule.step
     run.rule.step = lambda views, memory: (

@@ -37,13 +37,12 @@ def draw(
     each basis, and for further groups of methods, of the first law. Optimisers ``newer`` than the paper
     are drawn apart."""
     runs = chosen_runs(tables["summary"], tables["selection"])
-    runs = runs[runs["method"].isin(style.newer_apart(runs["method"], newer))]
     drawn = pd.concat(
         [bands(runs, BY, metric).assign(metric=metric) for metric in METRICS], ignore_index=True
     )
     kinds = set(zip(drawn["directions"], drawn["basis"], strict=True))
     laws = [kind for kind in ROWS if kind in kinds]
-    groups = style.in_panels(drawn["method"].unique())
+    groups = style.in_panels(style.newer_apart(drawn["method"].unique(), newer))
     rows = [(law, groups[0]) for law in laws] + [(laws[0], methods) for methods in groups[1:]]
     figure, grid = plt.subplots(
         len(rows), len(METRICS), figsize=(style.WIDTH, 2.1 * len(rows) + 1.1), squeeze=False,

@@ -45,6 +45,14 @@ class Steps:
         """V."""
         return self._lr[0].shape[-3]
 
+    def keep(self, places: Tensor) -> None:
+        """Go on with the variants at these places alone, each with a damping of its own from now on where
+        there were several."""
+        if len(self.damping) > 1:
+            each = self.damping.repeat_interleave(self.variants // len(self.damping), dim=0)
+            self.damping = each.index_select(0, places)
+        self._lr = tuple(layer.index_select(-3, places) for layer in self._lr)
+
 
 def steps_of(
     lr: Sequence[float], damping: Sequence[float], units: Sequence[Tensor | float], like: Tensor
@@ -68,6 +76,24 @@ def lost_runs(memory: Any) -> dict[int, str]:
     return {place: run.why for place, run in enumerate(entries) if isinstance(run, Lost)}
 
 
+class UndividedError(TypeError):
+    """Memory of which nobody can tell what belongs to which variant."""
+
+
+def of_variants(memory: Any, places: Tensor) -> Any:
+    """What belongs to the variants at ``places``, of a memory of tensors (S, V, …, …) in tuples, and of
+    numbers for all. Raises UndividedError for any other."""
+    if memory is None or isinstance(memory, int | float):
+        return memory
+    if isinstance(memory, Tensor) and memory.ndim == 4:
+        # Until weights differ, it may be (S, 1, …, …), shared.
+        return memory.index_select(1, places) if memory.shape[1] > 1 else memory
+    if isinstance(memory, tuple):
+        parts = [of_variants(part, places) for part in memory]
+        return type(memory)(*parts) if hasattr(memory, "_fields") else tuple(parts)
+    raise UndividedError(f"memory of type {type(memory).__name__}")
+
+
 class Update(Protocol):
     """One step of an optimiser on weights batched over S seeds and V variants.
 
@@ -75,7 +101,8 @@ class Update(Protocol):
     changes neither argument. Runs must not mix: whatever happens in one (seed, variant), the others stay
     bitwise the same. A step that cannot be taken is returned as NaN, and the loop records the run as
     diverged; as failed, where the memory tells of it as :class:`Lost`. At the start the weights may be
-    (S, 1, …), shared by a seed's variants; the new ones are (S, V, …).
+    (S, 1, …), shared by a seed's variants; the new ones are (S, V, …). A rule that has ``narrowed``, which
+    takes memory to that of the variants at some places, is not asked to move lost ones for ever.
     """
 
     def start(self, weights: Layers) -> Any:
@@ -122,6 +149,10 @@ class OfGradients:
         (view,) = views
         directions, memory = self.directions(view.gradients, memory)
         return descended(view.weights, self.steps.lr, directions), memory
+
+    def narrowed(self, memory: Any, places: Tensor) -> Any:
+        """The memory of the variants at ``places``; UndividedError where a rule's is of its own kind."""
+        return of_variants(memory, places)
 
     def directions(self, gradients: Layers, memory: Any) -> tuple[Layers, Any]:
         """What to subtract, in units of lr, for gradients (S, V, out, in), and the new memory."""

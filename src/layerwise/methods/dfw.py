@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from layerwise.methods.base import Scale, Steps
 from layerwise.networks.base import Layers, Need, View
@@ -34,6 +35,9 @@ class DFW:
 
     def start(self, weights: Layers) -> None:
         return None
+
+    def narrowed(self, memory: None, places: Tensor) -> None:
+        """There is no memory."""
 
     def step(self, views: Sequence[View], memory: None) -> tuple[Layers, None]:
         first, second = views

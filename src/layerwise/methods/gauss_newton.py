@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from torch import Tensor
+
 from layerwise.methods.base import Scale, Steps
 from layerwise.networks.base import Layers, Need, View
 from layerwise.networks.factors import for_variants
@@ -25,6 +27,9 @@ class GaussNewton:
 
     def start(self, weights: Layers) -> None:
         return None
+
+    def narrowed(self, memory: None, places: Tensor) -> None:
+        """There is no memory."""
 
     def step(self, views: Sequence[View], memory: None) -> tuple[Layers, None]:
         (view,) = views

@@ -12,7 +12,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from layerwise.methods.base import Scale, Steps
+from layerwise.methods.base import Scale, Steps, of_variants
 from layerwise.networks.base import Layers, Need, View
 from layerwise.networks.factors import in_units
 
@@ -87,6 +87,14 @@ class KFAC:
             if layer < count - 1:
                 view = view.at((*view.weights[:layer], moved, *view.weights[layer + 1 :]))
         return (*view.weights[:-1], moved), Averages(tuple(matrices), memory.steps + 1)
+
+    def narrowed(self, memory: Averages, places: Tensor) -> Averages:
+        """As :meth:`~layerwise.methods.base.OfGradients.narrowed`."""
+        own = (
+            matrix if matrix is None or matrix.ndim == 3 else of_variants(matrix, places)
+            for matrix in memory.matrices  # (S, m, m) is a seed's
+        )
+        return Averages(tuple(own), memory.steps)
 
     def _averaged(self, average: Tensor | None, matrix: Tensor) -> Tensor:
         start = torch.zeros_like(matrix) if average is None else average

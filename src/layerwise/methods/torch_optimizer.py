@@ -98,6 +98,12 @@ class TorchOptimizer(OfGradients):
         ]
         return _stacked(results, variants), runs
 
+    def narrowed(self, memory: list[Run | Lost], places: Tensor) -> list[Run | Lost]:
+        """As :meth:`~layerwise.methods.base.OfGradients.narrowed`."""
+        variants, kept = self.steps.variants, places.tolist()
+        starts = range(0, len(memory), variants)
+        return [memory[start + place] for start in starts for place in kept]
+
     def _schedule(self, runs: Sequence[Run | Lost]) -> None:
         """Set the lr of every run's optimiser to what it is now."""
         lrs = self.steps.lr[0].flatten().tolist()

@@ -51,6 +51,13 @@ class RunningStatistics:
         self.mean = self.mean + BN_MOMENTUM * (mean - self.mean)
         self.variance = self.variance + BN_MOMENTUM * (variance - self.variance)
 
+    def keep(self, places: Tensor) -> None:
+        """Go on with those of the variants at these places."""
+        self.mean, self.variance = (
+            of.index_select(1, places) if isinstance(of, Tensor) and of.shape[1] > 1 else of
+            for of in (self.mean, self.variance)  # (S, 1, …, …) is shared
+        )
+
     def scale(self) -> Tensor | float:
         """1 / sqrt(variance + epsilon)."""
         return (self.variance + BN_EPSILON) ** -0.5

@@ -118,3 +118,6 @@ class Network(Protocol[Batch]):
 
     def observe(self, weights: Layers, batch: Batch) -> None:
         """Update running statistics, if any, with a training batch."""
+
+    def keep(self, places: Tensor) -> None:
+        """Keep running statistics, if any, of the variants at these places alone."""

@@ -168,6 +168,9 @@ class Plain:
     def observe(self, weights: Layers, batch: Moments) -> None:
         """Nothing is normalised."""
 
+    def keep(self, places: Tensor) -> None:
+        """No statistics are a variant's own."""
+
     def predictor(self, weights: Layers) -> Predictor:
         features, head = weights
         return Predictor(features, head, None)
@@ -235,6 +238,9 @@ class HiddenBatchNorm(Plain):
         feature_x = times_seed_matrix(features, batch.centred.xx)
         mean = times_seed_matrix(features, batch.x_mean[:, :, None])
         self._running.update(mean, (feature_x * features).sum(dim=-1, keepdim=True))
+
+    def keep(self, places: Tensor) -> None:
+        self._running.keep(places)
 
     def predictor(self, weights: Layers) -> Predictor:
         features = weights[0] * self._running.scale()

@@ -219,6 +219,9 @@ class MLP:
     def observe(self, weights: Layers, batch: Batch) -> None:
         """Nothing is kept."""
 
+    def keep(self, places: Tensor) -> None:
+        """Nothing is kept."""
+
     def prepared(self, batch: Batch) -> Prepared:
         """A batch as it reaches the first layer."""
         each = list(zip(batch.x, self._whitenings, strict=True))

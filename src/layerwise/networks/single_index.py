@@ -215,6 +215,9 @@ class SingleIndexNetwork:
     def observe(self, weights: Layers, batch: Batch) -> None:
         """Evaluation takes the statistics of its own sample."""
 
+    def keep(self, places: Tensor) -> None:
+        """Nothing is kept."""
+
     def prepared(self, batch: Batch) -> Prepared:
         """The batch as it reaches the first layer; the same again for the batch of the last call."""
         if self._last is None or self._last.batch is not batch:

@@ -119,7 +119,7 @@ def _prepared(
         rule,
         network,
         start,
-        steps.variants,
+        steps,
         record_steps(settings.steps, settings.record_every),
         _measure(network, problem, transfers, task.metrics),
         report,

@@ -101,20 +101,21 @@ class Block(NamedTuple):
             Bench(task, settings.method.network, *of)
             for of in zip(instances, self.seeds, self.fresh, strict=True)
         ]
-        direction = None
-        if "alignment_direction" in task.metrics:
-            direction = _label_alignment(settings, network, batches, instances)
-        return training(
+        trace = yield from training(
             rule,
             network,
             start,
-            steps.variants,
+            steps,
             record_steps(settings.steps, settings.record_every),
-            _measure(task.metrics, benches, direction),
+            _measure(task.metrics, benches),
             report,
             bounds,
             advance=advancing(settings.schedule, settings.steps, steps),
         )
+        if "alignment_direction" in task.metrics:
+            direction = _label_alignment(settings, network, batches, instances)
+            trace.metrics["alignment_direction"] = np.where(trace.alive, direction, np.nan)
+        return trace
 
 
 def _label_alignment(
@@ -122,7 +123,7 @@ def _label_alignment(
     network: SingleIndexNetwork,
     batches: Batches,
     instances: Sequence[Instance],
-) -> Tensor:
+) -> np.ndarray:
     """Cosine of beta with the direction that the rule learns in one step from the first batch's labels
     alone, (S, V): what it learns through a small readout."""
     view = network.labels(batches.first)
@@ -131,7 +132,7 @@ def _label_alignment(
     rule = load_rule(method, ones)
     (learnt,), _ = rule.step([view], rule.start(view.weights))
     directions = view.batch.on_original(learnt)[:, :, 0]
-    return directions.new_tensor(
+    return np.array(
         [
             [cosine(own, instance.direction) for own in of]
             for of, instance in zip(directions, instances, strict=True)
@@ -140,7 +141,7 @@ def _label_alignment(
 
 
 def _measure(
-    names: Sequence[str], benches: Sequence[Bench], direction: Tensor | None
+    names: Sequence[str], benches: Sequence[Bench]
 ) -> Callable[[View, Tensor], Mapping[str, Tensor]]:
     """What the loop calls at a recorded step."""
 
@@ -148,8 +149,6 @@ def _measure(
         assert isinstance(view, SingleIndexView)
         shared = view.weights[0].shape[1]  # 1 where a seed's variants share their weights
         values: dict[str, Tensor] = {"train_loss": view.loss} if "train_loss" in names else {}
-        if direction is not None:
-            values["alignment_direction"] = direction
         own = [name for name in names if name in METRICS or name in SEQUENCES]
         for s, v in alive[:, :shared].nonzero().tolist() if own else []:
             head = view.head[s, min(v, view.head.shape[1] - 1), 0]

@@ -42,7 +42,7 @@ class Students(NamedTuple):
             load_rule(method, steps),
             network,
             weights,
-            steps.variants,
+            steps,
             record_steps(settings.steps, settings.record_every),
             lambda view, alive: {name: self.metrics[name](view, bench) for name in task.metrics},
             report,
