@@ -23,7 +23,7 @@ class RawBatches:
         inputs: str = "gaussian",
     ) -> None:
         self._root = population.covariance_power(0.5)
-        self._map = population.map
+        self._map = population.map @ self._root  # of u
         self._noise = population.noise
         self._n = batch_size
         self._inputs = inputs
@@ -31,22 +31,23 @@ class RawBatches:
 
     def next_batch(self) -> tuple[Tensor, Tensor]:
         """The next batch: x (S, n, d_x) and y (S, n, d_y)."""
-        x, y = zip(*self._seeds(), strict=True)
-        return torch.cat(x), torch.cat(y)
+        u, y = zip(*self._seeds(), strict=True)
+        return torch.cat(u) @ self._root, torch.cat(y)
 
     def next(self) -> Moments:
-        """The moments of the next batch, seed by seed, so that a seed's samples stay in the cache."""
-        return Moments.joined([Moments.of_batch(x, y) for x, y in self._seeds()])
+        """The moments of the next batch: of u seed by seed, so that a seed's samples stay in the cache, and
+        of x = root u by those."""
+        of_u = Moments.joined([Moments.of_batch(u, y) for u, y in self._seeds()])
+        return of_u.transformed_inputs(self._root)
 
     def _seeds(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Each seed's x (1, n, d_x) and y (1, n, d_y)."""
-        for rng, root, map in zip(self._generators, self._root, self._map, strict=True):
+        """Each seed's u (1, n, d_x) and y (1, n, d_y)."""
+        for rng, map in zip(self._generators, self._map, strict=True):
             u, noise = (
-                torch.as_tensor(part, dtype=root.dtype, device=root.device)
+                torch.as_tensor(part, dtype=map.dtype, device=map.device)
                 for part in self._draw(rng)
             )
-            x = u @ root
-            yield x[None], (x @ map.mT + self._noise * noise)[None]
+            yield u[None], (u @ map.mT + self._noise * noise)[None]
 
     def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         d_y, d_x = self._map.shape[1:]
