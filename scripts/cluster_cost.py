@@ -7,10 +7,8 @@ are the mean of `wall_seconds` in results/EXPERIMENT/runs/*.json.
 """
 
 import argparse
-import math
-from itertools import cycle, islice
+from dataclasses import replace
 
-from layerwise.planning.jobs import Job
 from layerwise.planning.plan import plan
 from layerwise.planning.resources import reduce_mb, simulate_mb
 
@@ -36,21 +34,20 @@ def main() -> None:
 
 def row(experiment: str, times: int, seconds: float, cells_per_job: int) -> str:
     """The line of a grid of ``times`` as many problems."""
-    planned = plan(experiment, "paper")
-    methods = planned.experiment.methods
-    problems = times * len(planned.cells) // len(methods)
-    together = max(1, cells_per_job // len(methods))  # problems of a job, which runs all methods
-    jobs = math.ceil(problems / together)
-    cells = problems * len(methods)
-    core_hours = (cells * seconds + jobs * (START_SECONDS + 2 * PLANNING_SECONDS * cells)) / 3600
-    size = len(methods) * min(together, problems)
-    largest = [
-        Job(tuple(islice(cycle(job.cells), size))) for job in planned.jobs(cells_per_job).values()
-    ]
-    memory, reduction = max(map(simulate_mb, largest)), reduce_mb(largest)
+    today = plan(experiment, "paper")
+    cells = tuple(
+        replace(cell, problem=f"{cell.problem} {copy}")
+        for copy in range(times)
+        for cell in today.cells
+    )
+    jobs = replace(today, cells=cells).jobs(cells_per_job).values()
+    starts = len(jobs) * (START_SECONDS + 2 * PLANNING_SECONDS * len(cells))
+    core_hours = (len(cells) * seconds + starts) / 3600
+    memory, reduction = max(map(simulate_mb, jobs)), reduce_mb(jobs)
     return (
-        f"| {times}× | {cells} | {jobs} | {core_hours:.3g} | {core_hours / min(jobs, AT_ONCE):.2g}"
-        f" | {memory / 1000:.1f} GB | {reduction / 1000:.3g} GB |"
+        f"| {times}× | {len(cells)} | {len(jobs)} | {core_hours:.3g} | "
+        f"{core_hours / min(len(jobs), AT_ONCE):.2g} | {memory / 1000:.1f} GB | "
+        f"{reduction / 1000:.3g} GB |"
     )
 
 

@@ -7,7 +7,7 @@ import torch
 
 from helpers import assert_close, population, random, random_batch
 from layerwise.data.batches import RawBatches
-from layerwise.data.moments import GaussianMoments, Moments
+from layerwise.data.moments import Moments, gaussian_moments
 from layerwise.data.population import Population
 
 DRAWS = 4000
@@ -74,7 +74,7 @@ def places(d_x, d_y):
 
 def draw_all(of, n, draws=DRAWS):
     """All drawn numbers, shape (draws, count): xx below the diagonal, yx, yy, x_mean, y_mean."""
-    source = GaussianMoments(of, n, [0], "test")
+    source = gaussian_moments(of, n, [0], "test")
     rows, columns = torch.tril_indices(*of.covariance_power(1.0).shape[1:])
     drawn = [source.next() for _ in range(draws)]
     return torch.stack(
@@ -132,13 +132,13 @@ def test_the_scores_have_power():
 @pytest.mark.parametrize("n", [2, 3, 5])
 def test_a_small_batch_has_a_small_rank(n):
     """With n samples, xx has rank n and the centred xx rank n - 1, as for a raw batch."""
-    moments = GaussianMoments(population(), n, [0, 1], "test").next()
+    moments = gaussian_moments(population(), n, [0, 1], "test").next()
     assert (torch.linalg.matrix_rank(moments.xx) == n).all()
     assert (torch.linalg.matrix_rank(moments.centred.xx) == n - 1).all()
 
 
 @pytest.mark.parametrize("n", [2, 5, 50])
-@pytest.mark.parametrize("engine", [GaussianMoments, RawBatches])
+@pytest.mark.parametrize("engine", [gaussian_moments, RawBatches])
 def test_the_joint_second_moment_is_one_of_a_batch(engine, n):
     """yy = tr E[y y^T] is at least what the inputs explain of y, tr(yx xx^+ yx^T), and without
     noise equal to it."""
@@ -156,7 +156,7 @@ def test_the_joint_second_moment_is_one_of_a_batch(engine, n):
 def test_without_noise_the_outputs_are_the_true_maps():
     """y = F* G* x in every moment."""
     of = population(noise=0.0)
-    moments = GaussianMoments(of, 20, [0, 1], "test").next()
+    moments = gaussian_moments(of, 20, [0, 1], "test").next()
     assert_close(moments.yx, of.map @ moments.xx)
     assert_close(moments.yy, (of.map @ moments.xx @ of.map.mT).diagonal(dim1=1, dim2=2).sum(1))
     assert_close(moments.y_mean, (of.map @ moments.x_mean[..., None]).squeeze(-1))
@@ -186,7 +186,7 @@ def test_raw_batches_have_the_populations_law(inputs):
 def test_kinds_of_engine_agree_at_the_law_of_large_numbers():
     """At n = 10^8 the exact draw costs nothing and is the population's moments to 1e-3."""
     of = population(seeds=(0,))
-    moments = GaussianMoments(of, 10**8, [0], "test").next()
+    moments = gaussian_moments(of, 10**8, [0], "test").next()
     C = joint_covariance(of)
     assert_close(moments.xx[0], C[:6, :6], 1e-3)
     assert_close(moments.yx[0], C[6:, :6], 1e-3)
@@ -195,7 +195,7 @@ def test_kinds_of_engine_agree_at_the_law_of_large_numbers():
 
 def test_draws_of_a_stream_differ():
     """No two draws and no two seeds share a number."""
-    source = GaussianMoments(population(), 20, [0, 1], "test")
+    source = gaussian_moments(population(), 20, [0, 1], "test")
     draws = [source.next().xx for _ in range(3)]
     flat = [matrix for draw in draws for matrix in draw]
     for a, b in itertools.combinations(flat, 2):
@@ -215,7 +215,7 @@ def test_single_precision_draws_have_the_same_law():
     )
     drawn = {}
     for name, law in (("double", of), ("single", single)):
-        source = GaussianMoments(law, 20, [0], "test")
+        source = gaussian_moments(law, 20, [0], "test")
         batches = [source.next() for _ in range(3000)]
         drawn[name] = torch.stack(
             [torch.cat([b.xx.flatten(), b.yx.flatten(), b.yy, b.x_mean.flatten(), b.y_mean.flatten()])

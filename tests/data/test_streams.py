@@ -5,8 +5,11 @@ import pytest
 import torch
 
 from helpers import population
-from layerwise.data.batches import stream
+from layerwise.data.batches import RawBatches
+from layerwise.data.moments import gaussian_moments
 from layerwise.data.streams import generator
+
+STREAMS = {"moments": gaussian_moments, "batches": RawBatches}
 
 
 def numbers(purpose, seed, count=20000):
@@ -36,8 +39,8 @@ def test_a_seeds_batches_do_not_depend_on_its_neighbours(engine):
 
     Only the rounding of batched products may differ: 1e-13.
     """
-    alone = stream(engine, population(seeds=(5,)), 20, [5], "batches", "gaussian")
-    among = stream(engine, population(seeds=(2, 5, 9)), 20, [2, 5, 9], "batches", "gaussian")
+    alone = STREAMS[engine](population(seeds=(5,)), 20, [5], "batches")
+    among = STREAMS[engine](population(seeds=(2, 5, 9)), 20, [2, 5, 9], "batches")
     for _ in range(3):
         a, b = alone.next(), among.next()
         for name in ("xx", "yx", "yy", "x_mean", "y_mean"):
@@ -49,6 +52,6 @@ def test_a_seeds_batches_do_not_depend_on_its_neighbours(engine):
 def test_batches_for_other_purposes_differ(engine):
     """The head's batches are independent of the features', and training's of the transfer's."""
     of = population(seeds=(0,))
-    a, b = (stream(engine, of, 20, [0], name, "gaussian").next() for name in ("one", "other"))
+    a, b = (STREAMS[engine](of, 20, [0], name).next() for name in ("one", "other"))
     assert (a.xx != b.xx).all()
     assert (a.yx != b.yx).all()

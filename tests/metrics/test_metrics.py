@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from helpers import assert_close, population, random, random_batch, random_weights
-from layerwise.data.moments import GaussianMoments
+from layerwise.data.moments import gaussian_moments
 from layerwise.data.population import Population
 from layerwise.metrics.linear import (
     TransferTask,
@@ -20,7 +20,7 @@ from layerwise.networks.linalg import orthonormal_rows
 
 
 def transfer_task(of, n, seeds=(0, 1)):
-    sample = GaussianMoments(of, n, seeds, "sample").next()
+    sample = gaussian_moments(of, n, seeds, "sample").next()
     return TransferTask(of, sample)
 
 

@@ -43,9 +43,10 @@ def test_parts_cover_every_cell_once_and_in_order():
     assert len(parts["sgd", 0].cells) == 4
 
 
-@pytest.mark.parametrize(("size", "problems"), [(1, 1), (3, 1), (8, 2), (18, 6)])
+@pytest.mark.parametrize(("size", "problems"), [(1, 1), (2, 1), (3, 2), (8, 2), (18, 6)])
 def test_a_job_of_all_methods_has_all_of_a_problems(size, problems):
-    """Whole problems, though they be more cells than a job would have; a method's next to each other."""
+    """Whole problems, though they be more cells than a job would have, and two that are drawn alike in one;
+    a method's next to each other."""
     planned = plan("contraction", "paper", SMALL)
     jobs = planned.jobs(size)
     assert [name for name, _ in jobs] == ["all"] * (6 // problems)

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from helpers import Stepper, population, random_weights, small_settings
-from layerwise.data.moments import GaussianMoments
+from layerwise.data.moments import gaussian_moments
 
 aten = torch.ops.aten
 # Products are torch's own count, two a multiplication; the rest are textbook counts (Golub & Van
@@ -153,7 +153,7 @@ def count(name: str, at: Shapes) -> Work:
     lrs = [0.01 * (1 + place) for place in range(at.v)]
     settings = small_settings(name, f"method.lr={lrs}", f"method.damping={DAMPING[name]}").method
     method = Stepper(settings, of, start)
-    stream = GaussianMoments(of, at.n, seeds, "batches")
+    stream = gaussian_moments(of, at.n, seeds, "batches")
     weights = method.step(start, [stream.next()])
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()

@@ -11,12 +11,12 @@ import torch
 
 from helpers import quick_plan, run, small_settings
 from layerwise.data import single_index, teacher
-from layerwise.data.moments import GaussianMoments
+from layerwise.data.moments import GaussianDraws
 from layerwise.methods.base import OfGradients
 from layerwise.planning.jobs import Cell, Job
 from layerwise.results.tables import read_table
+from layerwise.settings.alike import drawn_alike, training_problem
 from layerwise.tasks.run import run_job, run_table
-from layerwise.tasks.sharing import training_problem
 from layerwise.tasks.together import Training, together
 
 
@@ -41,8 +41,12 @@ def summed(steps: int) -> Iterator[None]:
 
 def test_a_stream_is_drawn_once_and_as_long_as_somebody_uses_it() -> None:
     first, second = Numbers(), Numbers()
-    trainings = [Training(summed(3), 1), Training(summed(5), 1), Training(summed(2), 2)]
-    found = together(trainings, [first, second])
+    trainings = [
+        Training(summed(3), [first]),
+        Training(summed(5), [first]),
+        Training(summed(2), [first, second]),
+    ]
+    found = together(trainings)
     assert [result for result, _ in found] == [6, 15, 6]
     assert (first.drawn, second.drawn) == (5, 2)
     assert all(seconds.wall >= 0 and seconds.cpu >= 0 for _, seconds in found)
@@ -166,24 +170,52 @@ def test_one_that_diverges_or_raises_leaves_the_others(cells: list[Cell], tmp_pa
     pd.testing.assert_frame_equal(*rest, check_exact=True)
 
 
-def test_a_problems_moments_are_drawn_once_for_all_methods(
-    cells: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In each stage as many draws as the longest method has steps; the second batch of a step is for DFW
-    alone. The transfer task's sample is drawn once, where it is measured on."""
+def counted_draws(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How many draws are made from now on, by their purpose."""
     drawn: Counter[str] = Counter()
-    start, draw = GaussianMoments.__init__, GaussianMoments.next
+    start, draw = GaussianDraws.__init__, GaussianDraws._next
 
     def started(self, *given):
-        self.purpose = given[3]
+        self.purpose = given[-1]
         start(self, *given)
 
     def counted(self):
         drawn[self.purpose] += 1
         return draw(self)
 
-    monkeypatch.setattr(GaussianMoments, "__init__", started)
-    monkeypatch.setattr(GaussianMoments, "next", counted)
+    monkeypatch.setattr(GaussianDraws, "__init__", started)
+    monkeypatch.setattr(GaussianDraws, "_next", counted)
+    return drawn
+
+
+ALIKE = {
+    "condition_study": ("task.kappa_x=10", "task.kappa_f=[1,3]"),
+    "initial_scale": ("task.kappa_x=10", "task.head_scale=[0.5,2.0]"),
+    "rate_and_floor": (),
+}
+
+
+@pytest.mark.parametrize("experiment", ALIKE)
+def test_problems_that_are_drawn_alike_are_drawn_once_and_keep_every_bit(
+    experiment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many draws as the longest run of any of them has steps, in each stage and where one is fixed."""
+    cells = list(quick_plan(experiment, *ALIKE[experiment]).cells)
+    assert len({cell.problem for cell in cells}) == 2
+    assert len({drawn_alike(cell.settings) for cell in cells}) == 1
+    expected = alone(cells)
+    drawn = counted_draws(monkeypatch)
+    run_job(job_of(cells), None, tmp_path / "all.parquet")
+    assert drawn["batches"] <= 2 * (max(cell.settings.steps for cell in cells) + 1)
+    check_bits(expected, tmp_path / "all.parquet")
+
+
+def test_a_problems_moments_are_drawn_once_for_all_methods(
+    cells: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each stage as many draws as the longest method has steps; the second batch of a step is for DFW
+    alone. The transfer task's sample is drawn once, where it is measured on."""
+    drawn = counted_draws(monkeypatch)
     run_job(job_of(cells), None, tmp_path / "all.parquet")
     problems, stages, steps = 2, 2, cells[0].settings.steps + 1
     assert drawn == {

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from layerwise.data.instances import draw
-from layerwise.data.moments import GaussianMoments
+from layerwise.data.moments import gaussian_moments
 from layerwise.methods.base import load_rule, steps_of
 from layerwise.networks.base import Layers
 from layerwise.networks.linear import NETWORKS, LinearNetwork
@@ -23,7 +23,7 @@ def moment_step(settings: RunSettings) -> Callable[[], Layers]:
     network: LinearNetwork = NETWORKS[method.network](population)
     rule = load_rule(method, steps)
     memory = rule.start(weights)
-    stream = GaussianMoments(population, task.batch_size, settings.seeds, "batches")
+    stream = gaussian_moments(population, task.batch_size, settings.seeds, "batches")
 
     def step() -> Layers:
         nonlocal memory

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layerwise.data.moments import GaussianMoments, Moments
+from layerwise.data.moments import Moments
 from layerwise.data.population import Population
 from layerwise.data.streams import generator
 
@@ -57,17 +57,3 @@ class RawBatches:
         else:
             u = rng.standard_normal(shape)
         return u, rng.standard_normal((self._n, d_y))
-
-
-def stream(
-    engine: str,
-    population: Population,
-    batch_size: int,
-    seeds: Sequence[int],
-    purpose: str,
-    inputs: str,
-) -> GaussianMoments | RawBatches:
-    """The stream of an engine: exact ``moments`` (Gaussian inputs only) or raw ``batches``."""
-    if engine == "moments":
-        return GaussianMoments(population, batch_size, seeds, purpose)
-    return RawBatches(population, batch_size, seeds, purpose, inputs)

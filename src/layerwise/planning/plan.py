@@ -16,8 +16,9 @@ from layerwise.planning.identity import LIST_KEYS, one_value, plain
 from layerwise.planning.jobs import Cell, Job
 from layerwise.planning.overrides import Overrides, read
 from layerwise.results.files import canonical
+from layerwise.settings.alike import drawn_alike
 from layerwise.settings.experiment import Experiment, Scale
-from layerwise.settings.memory import ROW_BYTES, rows
+from layerwise.settings.memory import ROW_BYTES, held_bytes, rows
 from layerwise.settings.method import as_list, filled_in
 from layerwise.settings.run import run_settings
 from layerwise.settings.selection import NOTHING
@@ -27,6 +28,8 @@ from layerwise.settings.validation import ConfigError, nearest, validate
 CELLS_PER_JOB = 16
 # Memory of a job's tables together, unless one cell's alone takes more.
 TABLES_BYTES = 8e9
+# Memory of what methods in step hold between two steps, likewise.
+HELD_BYTES = 4e9
 # Settings of a run, beside its task's, that an experiment's problems may vary.
 RUN_AXES = ("steps", "schedule")
 # The name of jobs that run all methods of an experiment.
@@ -48,8 +51,9 @@ class ExperimentPlan:
     def jobs(self, cells_per_job: int = CELLS_PER_JOB) -> dict[tuple[str, int], Job]:
         """Jobs by method, or ALL_METHODS, and part, at most ``cells_per_job`` cells.
 
-        A job of all methods has all of a problem's, which share what they are trained on, though they be
-        more cells. A method that overrides add runs alone, so that it leaves the others' jobs as they are.
+        A job of all methods has all of a problem's, which share what they are trained on, and those of the
+        next problems that are drawn alike, though they be more cells. A method that overrides add runs
+        alone, so that it leaves the others' jobs as they are.
         """
         methods = self.experiment.methods
         blocks: dict[str, dict[str, list[Cell]]] = {}
@@ -95,19 +99,43 @@ def _by_method(cells: Sequence[Cell], methods: Sequence[str]) -> tuple[Cell, ...
 
 
 def _parts(blocks: Sequence[Sequence[Cell]], cells_per_job: int) -> list[list[Cell]]:
-    """Whole blocks of cells in their order, at most ``cells_per_job`` cells or one block together, and
-    fewer where their tables, which a job holds at once, would not fit."""
+    """Whole units of cells in their order, at most ``cells_per_job`` cells or one unit together, and fewer
+    where their tables, which a job holds at once, would not fit."""
     parts: list[list[Cell]] = []
     held = 0.0
-    for block in blocks:
-        size = sum(ROW_BYTES * rows(cell.settings) for cell in block)
-        full = not parts or len(parts[-1]) + len(block) > cells_per_job
+    for unit in _units(blocks, cells_per_job):
+        size = _tables_bytes(unit)
+        full = not parts or len(parts[-1]) + len(unit) > cells_per_job
         if full or held + size > TABLES_BYTES:
             parts.append([])
             held = 0.0
-        parts[-1].extend(block)
+        parts[-1].extend(unit)
         held += size
     return parts
+
+
+def _units(blocks: Sequence[Sequence[Cell]], cells_per_job: int) -> list[list[Cell]]:
+    """Problems one after the other that are drawn alike, so that they are drawn once, unless one alone is
+    more than a job or what they hold would not fit."""
+    units: list[list[Cell]] = []
+    draws = ""
+    for block in blocks:
+        own = drawn_alike(block[0].settings)
+        joined = [*units[-1], *block] if units and own == draws else []
+        fits = (
+            len(block) <= cells_per_job
+            and sum(held_bytes(cell.settings) for cell in joined) <= HELD_BYTES
+        )
+        if joined and fits and _tables_bytes(joined) <= TABLES_BYTES:
+            units[-1] = joined
+        else:
+            units.append(list(block))
+        draws = own
+    return units
+
+
+def _tables_bytes(cells: Sequence[Cell]) -> int:
+    return sum(ROW_BYTES * rows(cell.settings) for cell in cells)
 
 
 def plan_all(

@@ -9,10 +9,13 @@ from collections.abc import Iterable
 
 from layerwise.planning.jobs import Job
 from layerwise.planning.pipeline import Instances
+from layerwise.settings.alike import drawn_alike
 from layerwise.settings.memory import (
+    HELD_MATRICES,
     MATRICES,
     REDUCED_BYTES,
     ROW_BYTES,
+    held_bytes,
     matrix_bytes,
     rows,
     runs,
@@ -20,7 +23,6 @@ from layerwise.settings.memory import (
 )
 
 START_MB = 1000  # Python with torch takes 350, and each of the two Snakemakes around it 180
-HELD_MATRICES = 4  # d x d matrices for each seed, of a method that waits for its next batch
 # Minutes of a step of one run at d = 100; measured: 0.1 ms for most methods, 10 ms for the slowest.
 RUN_STEP_MINUTES = 1e-3 / 60
 
@@ -28,9 +30,12 @@ RUN_STEP_MINUTES = 1e-3 / 60
 def simulate_mb(job: Job) -> int:
     """Memory of a job: the tables of all its cells, which it writes as one, its largest cell, and what the
     methods that train in step with it hold between two steps."""
-    others = len({cell.settings.method.name for cell in job.cells}) - 1
+    in_step: dict[str, int] = {}
+    for cell in job.cells:
+        name = drawn_alike(cell.settings)
+        in_step[name] = in_step.get(name, 0) + held_bytes(cell.settings)
     largest = max(matrix_bytes(cell.settings) for cell in job.cells)
-    matrices = (MATRICES + HELD_MATRICES * others) * largest
+    matrices = (MATRICES - HELD_MATRICES) * largest + max(in_step.values())
     samples = max(samples_bytes(cell.settings) for cell in job.cells)
     return START_MB + round((_rows(job) * ROW_BYTES + matrices + samples) / 1e6)
 

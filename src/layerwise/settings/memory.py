@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 ROW_BYTES = 600  # a row of a run's table while it is written; measured: 530
 REDUCED_BYTES = 1600  # a row of a run's table while it is reduced; measured: 1200
 MATRICES = 20  # d x d matrices of float64 for each seed; measured: 12 to 16
+HELD_MATRICES = 4  # the same, of a method that waits for its next batch
 HIDDEN = 11  # arrays of the hidden layers' values on a step's raw samples; measured: 8 to 10
 # Of a method on a problem, with all its seeds; one seed in the largest dimension takes 64.
 MAX_CELL_GB = 80
@@ -49,6 +50,11 @@ def rows(settings: "RunSettings") -> int:
 def matrix_bytes(settings: "RunSettings") -> int:
     """A d x d matrix of float64 for each seed that is worked on at once."""
     return max(len(settings.seeds), len(settings.tune_seeds or [])) * settings.task.dimension**2 * 8
+
+
+def held_bytes(settings: "RunSettings") -> int:
+    """What a method that trains in step with others holds between two steps."""
+    return HELD_MATRICES * matrix_bytes(settings)
 
 
 def samples_bytes(settings: "RunSettings") -> int:

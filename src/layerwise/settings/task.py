@@ -62,6 +62,8 @@ class TaskSettings(Settings):
     reads: ClassVar[frozenset[str]] = frozenset()
     # Keys of the task that change what is measured alone: cells that differ in them train once.
     measured_only: ClassVar[frozenset[str]] = frozenset()
+    # Keys that leave what a moment-wise batch is made of as it is, see layerwise.data.moments.Draw.
+    beside_draws: ClassVar[frozenset[str]] = frozenset()
     # The key that says how many samples a step is on, where these are raw.
     samples_key: ClassVar[str] = "batch_size"
 

@@ -50,8 +50,7 @@ def trained_in_blocks(
     for seeds in _blocks(methods, values):
         block = drawn(methods[0], seeds)
         each = zip(methods, reports, strict=True)
-        trainings = [Training(block.training(*of), 1) for of in each]
-        parts.append(together(trainings, [block.batches]))
+        parts.append(together([Training(block.training(*of), [block.batches]) for of in each]))
     return [
         (_joined([trace for trace, _ in own]), Seconds.total(seconds for _, seconds in own))
         for own in zip(*parts, strict=True)

@@ -9,9 +9,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from layerwise.data.batches import RawBatches, stream
+from layerwise.data.batches import RawBatches
 from layerwise.data.instances import Instances, draw, key, load
-from layerwise.data.moments import GaussianMoments
+from layerwise.data.moments import GaussianDraws, GaussianMoments, gaussian_moments
 from layerwise.data.population import Population, populations
 from layerwise.methods.base import load_rule, steps_of
 from layerwise.metrics.linear import METRICS, TRANSFER_METRICS, Evaluation, TransferTask
@@ -19,6 +19,7 @@ from layerwise.metrics.predictions import PREDICTIONS
 from layerwise.networks.base import Layers, View
 from layerwise.networks.linear import NETWORKS, LinearNetwork
 from layerwise.results.files import canonical
+from layerwise.settings.alike import training_problem
 from layerwise.settings.run import RunSettings
 from layerwise.tasks.loop import Trace, advancing, record_steps, training
 from layerwise.tasks.table import run_table
@@ -39,8 +40,8 @@ def run(
     reports: Sequence[Callable[[int], None]],
 ) -> list[Ran]:
     """The tables of each group's cells, and its own time, on the instances of a file or drawn here from the
-    same streams. Groups are methods on one training problem, with the same seeds: they train in step, on
-    the same draws."""
+    same streams. Groups are methods on problems that are drawn alike, with the same seeds: they train in
+    step, on the same draws."""
     drawn = [[_instances(cell, instances) for cell in cells] for cells in groups]
     return simulate_together(groups, drawn, reports)
 
@@ -60,16 +61,15 @@ def simulate_together(
     reports: Sequence[Callable[[int], None]],
 ) -> list[Ran]:
     """:func:`run` on drawn instances."""
-    settings = groups[0][0]
-    population, start = training_parts(settings, drawn[0][0])
-    problem = Problem(population, start, population.covariance_power(0.5), {})
-    prepared = [_prepared(*of, problem) for of in zip(groups, drawn, reports, strict=True)]
-    used = max(one.training.batches for one in prepared)
-    streams = [
-        _stream(settings, population, settings.task.batch_size, purpose)
-        for purpose in PURPOSES[:used]
-    ]
-    results = together([one.training for one in prepared], streams)
+    problems: dict[str, Problem] = {}
+    draws: list[GaussianDraws] = []
+    prepared = []
+    for cells, own, report in zip(groups, drawn, reports, strict=True):
+        settings, name = cells[0], training_problem(cells[0])
+        if name not in problems:
+            problems[name] = _problem(settings, own[0], draws)
+        prepared.append(_prepared(cells, own, report, problems[name]))
+    results = together([one.training for one in prepared])
     return [
         Ran(one.tables(trace), seconds)
         for one, (trace, seconds) in zip(prepared, results, strict=True)
@@ -78,11 +78,13 @@ def simulate_together(
 
 class Problem(NamedTuple):
     """What methods on one training problem have in common: its population, start weights, Sigma_x^(1/2),
-    and the transfer tasks, by their settings, that one of them has been measured on."""
+    the streams of its batches, one for each that a step may use, and the transfer tasks, by their settings,
+    that one of them has been measured on."""
 
     population: Population
     start: Layers
     root: Tensor
+    streams: Sequence[GaussianMoments | RawBatches]
     transfers: dict[str, TransferTask]
 
     def transfer(self, settings: RunSettings, drawn: Instances) -> TransferTask:
@@ -91,6 +93,25 @@ class Problem(NamedTuple):
         if key not in self.transfers:
             self.transfers[key] = _transfer(settings, drawn)
         return self.transfers[key]
+
+
+def _problem(settings: RunSettings, drawn: Instances, draws: list[GaussianDraws]) -> Problem:
+    """On the ``draws`` of the problems before it, which are made if it is the first."""
+    population, start = training_parts(settings, drawn)
+    root, task, seeds = population.covariance_power(0.5), settings.task, settings.seeds
+    streams: list[GaussianMoments | RawBatches]
+    if settings.engine == "moments":
+        draws.extend(
+            GaussianDraws(root, task.d_y, task.batch_size, seeds, purpose)
+            for purpose in PURPOSES[len(draws) :]
+        )
+        streams = [GaussianMoments(population, task.batch_size, own) for own in draws]
+    else:
+        streams = [
+            RawBatches(population, task.batch_size, seeds, purpose, task.inputs)
+            for purpose in PURPOSES
+        ]
+    return Problem(population, start, root, streams, {})
 
 
 class Prepared(NamedTuple):
@@ -140,7 +161,7 @@ def _prepared(
             made.append(run_table(cell, trace, own).assign(eigenvalue_min=smallest))
         return made
 
-    return Prepared(Training(steps_of_all, rule.batches), tables)
+    return Prepared(Training(steps_of_all, problem.streams[: rule.batches]), tables)
 
 
 def _predicted(name: str, settings: RunSettings, drawn: Instances, trace: Trace) -> np.ndarray:
@@ -164,14 +185,9 @@ def training_parts(settings: RunSettings, drawn: Instances) -> tuple[Population,
 def _transfer(settings: RunSettings, drawn: Instances) -> TransferTask:
     task = settings.task
     _, population = populations(drawn, task.noise, getattr(torch, settings.dtype), settings.device)
-    sample = _stream(settings, population, task.n_transfer, "transfer sample").next()
-    return TransferTask(population, sample)
-
-
-def _stream(
-    settings: RunSettings, population: Population, size: int, purpose: str
-) -> GaussianMoments | RawBatches:
-    return stream(settings.engine, population, size, settings.seeds, purpose, settings.task.inputs)
+    of = population, task.n_transfer, settings.seeds, "transfer sample"
+    source = gaussian_moments(*of) if settings.engine == "moments" else RawBatches(*of, task.inputs)
+    return TransferTask(population, source.next())
 
 
 def _column(name: str, place: int) -> tuple[str, int]:

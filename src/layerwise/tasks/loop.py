@@ -81,7 +81,7 @@ def train(
     alone = training(
         rule, network, weights, steps, recorded, measure, report, bounds, reached, advance
     )
-    ((trace, _),) = together([Training(alone, len(streams))], streams)
+    ((trace, _),) = together([Training(alone, streams)])
     assert isinstance(trace, Trace)
     return trace
 

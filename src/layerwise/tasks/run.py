@@ -14,10 +14,11 @@ import torch
 
 from layerwise.results.files import digest_of, environment, file_digest, write_record
 from layerwise.results.tables import write_table
+from layerwise.settings.alike import drawn_alike
 from layerwise.settings.run import RunSettings, run_settings
 from layerwise.settings.tasks import TASKS
 from layerwise.settings.validation import ConfigError
-from layerwise.tasks.sharing import run_groups, training_problem
+from layerwise.tasks.sharing import run_groups
 from layerwise.tasks.together import Ran, Seconds
 
 # Seconds between progress lines of a long run.
@@ -48,11 +49,11 @@ def run_table(settings: RunSettings) -> pd.DataFrame:
 def run_job(job: list[dict[str, Any]], instances: Path | None, out: Path) -> None:
     """Run methods on their problems, a :class:`layerwise.planning.plan.Job`'s content, as one table.
 
-    Methods on one training problem are run together. The table also has each problem's name and the keys
-    that the experiment varies.
+    Methods on problems that are drawn alike are run together. The table also has each problem's name and
+    the keys that the experiment varies.
     """
     done: dict[tuple[int, str], tuple[pd.DataFrame, dict[str, Any]]] = {}
-    for entries in _on_one_problem(job):
+    for entries in _on_the_same_draws(job):
         groups = [[cell for _, _, cell in entry] for entry in entries]
         for entry, results in zip(entries, _compute(groups, instances), strict=True):
             for (place, own, cell), (table, record) in zip(entry, results, strict=True):
@@ -74,14 +75,14 @@ def run_job(job: list[dict[str, Any]], instances: Path | None, out: Path) -> Non
 Own = tuple[int, dict[str, Any], RunSettings]
 
 
-def _on_one_problem(job: list[dict[str, Any]]) -> list[list[list[Own]]]:
-    """A job's cells, those that are trained at once in a list, and these by their training problem."""
+def _on_the_same_draws(job: list[dict[str, Any]]) -> list[list[list[Own]]]:
+    """A job's cells, those that are trained at once in a list, and these by what they are trained on."""
     found: dict[str, list[list[Own]]] = {}
     for place, method in enumerate(job):
         for problems in _trained_alike(method["problems"]):
             cells = [run_settings(method["settings"] | {"task": own["task"]}) for own in problems]
             entry = [(place, own, cell) for own, cell in zip(problems, cells, strict=True)]
-            found.setdefault(training_problem(cells[0]), []).append(entry)
+            found.setdefault(drawn_alike(cells[0]), []).append(entry)
     return list(found.values())
 
 

@@ -1,23 +1,13 @@
-"""Methods on one training problem, which their task runs together."""
+"""Methods on problems that are drawn alike, which their task runs together."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from layerwise.results.files import canonical
+from layerwise.settings.alike import drawn_alike
 from layerwise.settings.run import RunSettings
-from layerwise.settings.tasks import TASKS
 from layerwise.tasks.together import Ran, Seconds
 from layerwise.tasks.tuning import in_stages
-
-
-def training_problem(settings: RunSettings) -> str:
-    """What methods must share to be trained on the same draws: the task but for what is measured alone, the
-    seeds, and how numbers are drawn."""
-    task = settings.task
-    apart = TASKS[task.name].measured_only | {"metrics"}
-    drawn = {key: getattr(settings, key) for key in ("seeds", "engine", "dtype", "device")}
-    return canonical({**drawn, "task": task.model_dump(exclude=set(apart))})
 
 
 def run_groups(
@@ -27,7 +17,7 @@ def run_groups(
     reports: Sequence[Callable[[int], None]],
 ) -> list[Ran]:
     """The tables of each group of cells that are trained at once, and its own time. In every stage of their
-    runs, groups with one :func:`training_problem` run together."""
+    runs, groups that are :func:`drawn_alike` run together."""
     stages = [in_stages(cells) for cells in groups]
     ran = [Ran([], Seconds(0.0, 0.0)) for _ in groups]
     wanted = {place: next(stage) for place, stage in enumerate(stages)}
@@ -50,11 +40,11 @@ def _run_wanted(
     instances: Path | None,
     reports: Sequence[Callable[[int], None]],
 ) -> dict[int, list[Ran]]:
-    """What comes of the groups that each place wants: those on one training problem run together."""
+    """What comes of the groups that each place wants: those that are drawn alike run together."""
     alike: dict[str, list[tuple[int, Sequence[RunSettings]]]] = {}
     for place, groups in wanted.items():
         for cells in groups:
-            alike.setdefault(training_problem(cells[0]), []).append((place, cells))
+            alike.setdefault(drawn_alike(cells[0]), []).append((place, cells))
     done: dict[int, list[Ran]] = {place: [] for place in wanted}
     for own in alike.values():
         cells_of, of = [cells for _, cells in own], [reports[place] for place, _ in own]

@@ -17,10 +17,11 @@ class Stream(Protocol[Batch]):
 
 
 class Training(NamedTuple):
-    """A training that waits for each step's batches, as many as it uses, and returns what came of it."""
+    """A training that waits for each step's batches, one of each of its streams, and returns what came of
+    it."""
 
     steps: Generator[None, Sequence[Any], Any]
-    batches: int
+    streams: Sequence[Stream[Any]]
 
 
 class Seconds(NamedTuple):
@@ -52,13 +53,11 @@ class Ran(NamedTuple):
     seconds: Seconds
 
 
-def together(
-    trainings: Sequence[Training], streams: Sequence[Stream[Any]]
-) -> list[tuple[Any, Seconds]]:
+def together(trainings: Sequence[Training]) -> list[tuple[Any, Seconds]]:
     """What comes of each training, and its own time: that of its steps, without the draws.
 
-    A step's batches, one from each stream that one of those still going uses, are drawn once and seen by
-    all of these; so no training may change them. Each comes to what it comes to alone, to the last bit.
+    A stream's next batch is drawn once a step and seen by all of its trainings that are still going; so
+    none may change it. Each comes to what it comes to alone, to the last bit.
     """
     results: list[Any] = [None] * len(trainings)
     took = [Seconds(0.0, 0.0)] * len(trainings)
@@ -66,12 +65,14 @@ def together(
     for training in trainings:
         next(training.steps)  # to its first wait
     while going:
-        used = max(training.batches for training in going.values())
-        batches = [stream.next() for stream in streams[:used]]
+        drawn: dict[int, Any] = {}
         for place, training in list(going.items()):
+            for stream in training.streams:
+                if id(stream) not in drawn:
+                    drawn[id(stream)] = stream.next()
             start = Seconds.now()
             try:
-                training.steps.send(batches[: training.batches])
+                training.steps.send([drawn[id(stream)] for stream in training.streams])
             except StopIteration as done:
                 results[place] = done.value
                 del going[place]

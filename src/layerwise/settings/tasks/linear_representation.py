@@ -99,6 +99,7 @@ class LinearTask(LinearProblem, TaskSettings):
     )
     reads: ClassVar[frozenset[str]] = frozenset({"stop_at"})
     measured_only: ClassVar[frozenset[str]] = frozenset({"transfer_kappa_x", "n_transfer"})
+    beside_draws: ClassVar[frozenset[str]] = frozenset({"rank", "kappa_f", "head_scale", "noise"})
 
     name: Literal["linear_representation"]
     inputs: Literal["gaussian", "rademacher"]
