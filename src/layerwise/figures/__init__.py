@@ -11,7 +11,6 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
 
 from layerwise.figures.style import RC
 from layerwise.results.files import atomic_path
@@ -27,20 +26,19 @@ def render(name: str, tables: dict[str, pd.DataFrame], labels: dict[str, str], o
         mpl.rcdefaults()
         mpl.rcParams.update(RC)
         figure, drawn = importlib.import_module(f"layerwise.figures.{name}").draw(tables, labels)
-        box = _lay_out(figure)
+        _lay_out(figure)
         for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", None)):
             with atomic_path(out.with_suffix(suffix)) as temporary:
-                figure.savefig(temporary, bbox_inches=box, metadata=metadata)
+                figure.savefig(temporary, metadata=metadata)
         plt.close(figure)
     write_table(drawn, out.with_suffix(".csv"))
 
 
-def _lay_out(figure: Figure) -> Bbox:
-    """Place the panels for good, and return the box, in inches, around all that is drawn. Left to
-    savefig, each file would do both again, which takes longer than drawing."""
+def _lay_out(figure: Figure) -> None:
+    """Place the panels for good: left to savefig, each file would do so again, which takes longer than
+    drawing."""
     engine = figure.get_layout_engine()
     assert engine is not None  # style.RC sets one
     engine.execute(figure)
-    with mpl.rc_context({"figure.constrained_layout.use": False}):
-        figure.set_layout_engine(None)
-    return figure.get_tightbbox().padded(mpl.rcParams["savefig.pad_inches"])
+    mpl.rcParams["figure.constrained_layout.use"] = False  # else savefig makes a new engine
+    figure.set_layout_engine(None)
