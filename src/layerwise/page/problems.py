@@ -64,26 +64,21 @@ class Problems:
 def metric_columns(table: pd.DataFrame) -> list[str]:
     """The measured columns with a value, described ones first; of others those that are no settings."""
     listed = [name for name in METRICS if name in table]
-    free = [
-        name
-        for name in map(str, table)
-        if name not in METRICS and name not in IDENTITY and not _is_setting(table, name)
-    ]
+    free = [name for name, setting in _undescribed(table).items() if not setting]
     others = [name for name in free if pd.api.types.is_float_dtype(table[name])]
     return [name for name in (*listed, *others) if table[name].notna().any()]
 
 
-def _is_setting(table: pd.DataFrame, name: str) -> bool:
-    return bool((table.groupby("problem")[name].nunique(dropna=False) <= 1).all())
+def _undescribed(table: pd.DataFrame) -> dict[str, bool]:
+    """The columns that are no described metrics, and whether each is a setting: one value a problem."""
+    names = [name for name in map(str, table) if name not in METRICS and name not in IDENTITY]
+    values = table.groupby("problem")[names].nunique(dropna=False)
+    return {name: bool((values[name] <= 1).all()) for name in names}
 
 
 def problems_of(table: pd.DataFrame) -> Problems:
     """Read from a table which has a row or more for each problem."""
-    settings = [
-        name
-        for name in map(str, table)
-        if name not in METRICS and name not in IDENTITY and _is_setting(table, name)
-    ]
+    settings = [name for name, setting in _undescribed(table).items() if setting]
     each = table.drop_duplicates("problem").set_index("problem")[settings]
     differing = [name for name in settings if each[name].nunique(dropna=False) > 1]
     axes = [_axis(each, group) for group in _groups(each[differing])]
