@@ -24,7 +24,7 @@ endif
 
 help:
 	@echo "make reproduce   every table and figure at full scale, the claims, the page of results, report.html"
-	@echo "make quick       the same at a small scale, in minutes"
+	@echo "make quick       the same at a small scale, in about a minute"
 	@echo "make gallery     reproduce, and copy the pictures that the README shows"
 	@echo "make test        the tests, without the slow ones"
 	@echo "make test-fast   of these, mathematics and rules alone: no process is started"
@@ -38,15 +38,17 @@ help:
 
 # Snakemake 9.27 starts a timer for each job that has ended, and then looks for new jobs once for each
 # timer and timespan: at its default of a second that takes a tenth of a core.
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --max-jobs-per-timespan 1000/10s
+
 reproduce: .venv/runtime.stamp
-	$(BIN)/snakemake --cores $(CORES) --max-jobs-per-timespan 1000/10s $(SNAKEMAKE_ARGS)
+	$(SNAKEMAKE) $(SNAKEMAKE_ARGS)
 	@if [ ! -e report.html ] || [ -n "$$(find figures workflow/report -maxdepth 1 -type f -newer report.html ! -name '*.pdf')" ]; \
 	  then $(BIN)/snakemake --report report.html; fi
 	@echo "Results: results/, figures: figures/, verdicts: figures/claims.md, a report: report.html"
 	@echo "Open $(CURDIR)/figures/page.html in a browser: claims, data, figures and what was run."
 
 quick: .venv/runtime.stamp
-	$(BIN)/snakemake --cores $(CORES) --config scale=quick $(SNAKEMAKE_ARGS)
+	$(SNAKEMAKE) --config scale=quick $(SNAKEMAKE_ARGS)
 	@echo "Results: results/quick/, figures: figures/quick/"
 	@echo "Open $(CURDIR)/figures/quick/page.html in a browser: a look that judges nothing."
 

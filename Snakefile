@@ -1,7 +1,7 @@
 # The pipeline: instances → simulate → aggregate → figures, claims → page.
 #
 #   snakemake --cores 2                          every figure, at the paper's scale
-#   snakemake --cores 2 --config scale=quick     the same in a minute or two
+#   snakemake --cores 2 --config scale=quick     the same in about a minute
 #   snakemake --cores 2 figures/head_to_head.pdf one figure
 #
 # config/README.md tells how Hydra overrides reach it.

@@ -68,6 +68,12 @@ def test_an_added_method_runs_alone():
     assert list(changed) == [("all", 0)] and changed["all", 0].content != before["all", 0].content
 
 
+def test_problems_that_differ_in_their_steps_still_do_at_the_quick_scale():
+    steps = {cell.settings.steps for cell in plan("transfer", "quick").cells}
+    assert steps == {2, 30}
+    assert {cell.settings.steps for cell in plan("transfer", "paper").cells} == {50, 200, 800}
+
+
 def test_at_the_quick_scale_a_job_runs_all_methods_in_their_order():
     overrides = ("seeds=2", "steps=3")
     together = plan("contraction", "quick", overrides).jobs(16)
@@ -98,7 +104,7 @@ def test_instances_are_drawn_once_for_problems_that_share_them():
     (job,) = plan("sample_size", "quick", ["task.batch_size=[200,300,400]"]).jobs().values()
     assert len({cell.problem for cell in job.cells}) == 3
     # One of the tuning seeds, and one of those that report.
-    assert [json.loads(one)["seeds"] for one in job.instances] == [[3, 4], [0, 1, 2]]
+    assert [json.loads(one)["seeds"] for one in job.instances] == [[2, 3], [0, 1]]
     (job,) = plan("one_step_alignment", "quick").jobs().values()
     assert job.instances == ()
 

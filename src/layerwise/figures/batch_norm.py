@@ -33,19 +33,24 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
     methods = list(drawn["method"].unique())
     groups = [[name for name in methods if other not in name] for other in ("adam", "sgd")]
     rows = [(kappa, group) for kappa in drawn["kappa_x"].unique() for group in groups if group]
+    columns = {
+        name: column
+        for name, column in COLUMNS.items()
+        if (drawn["other_transfer"] == column[1]).any()
+    }
     figure, grid = plt.subplots(
-        len(rows), len(COLUMNS), figsize=(style.WIDTH, 1.6 * len(rows) + 0.9), sharex=True,
+        len(rows), len(columns), figsize=(style.WIDTH, 1.6 * len(rows) + 0.9), sharex=True,
         sharey="col", squeeze=False,
     )  # fmt: skip
     for row, (kappa, group) in zip(grid, rows, strict=True):
         own = drawn[(drawn["kappa_x"] == kappa) & drawn["method"].isin(group)]
-        for axes, (metric, other) in zip(row, COLUMNS.values(), strict=True):
+        for axes, (metric, other) in zip(row, columns.values(), strict=True):
             here = (own["metric"] == metric) & (own["other_transfer"] == other)
             panels.over_iterations(axes, own[here], labels)
             if metric == "excess_loss":
                 _floor(axes, traces[(traces["method"] == "kfac") & (traces["kappa_x"] == kappa)])
         row[0].set_ylabel(rf"$\kappa_x={kappa:g}$")
-    for axes, name in zip(grid[0], COLUMNS, strict=True):
+    for axes, name in zip(grid[0], columns, strict=True):
         axes.set_title(name)
     for axes in grid[-1]:
         axes.set_xlabel("iteration")

@@ -199,8 +199,13 @@ def _plan(name: str, scale: str, overrides: Overrides, everywhere: bool) -> Expe
     replaced |= {key: base[key] for key in RUN_AXES if key in changed}
     problems = [plain(problem) for problem in expand(experiment.problems, scaled, replaced)]
     if scaled.max_steps is not None and "steps" not in changed:
-        for one in (base, *(problem for problem in problems if "steps" in problem)):
-            one["steps"] = min(one["steps"], scaled.max_steps)
+        base["steps"] = min(base["steps"], scaled.max_steps)
+        # Problems that differ in their steps still do: the cap is the longest one's.
+        varied = [problem for problem in problems if "steps" in problem]
+        longest = max((problem["steps"] for problem in varied), default=0)
+        if longest > scaled.max_steps:
+            for one in varied:
+                one["steps"] = max(1, round(one["steps"] * scaled.max_steps / longest))
     cells: dict[str, list[Cell]] = {}
     left_out: dict[str, str] = {}
     for method in experiment.methods:
