@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -119,13 +120,21 @@ def test_captions_say_what_was_run() -> None:
         summary = plan(name, "paper").summary
         seeds = 64 if name == "inputs" else 16
         assert f"{seeds} seeds" in summary and "{" not in summary
+        # For readers, without the names that settings have in files, but for the dimensions'.
+        assert not re.findall(r"[a-zA-Z]{2,}_\w+|\w_[a-z]{3,}", summary.replace("η_max", "")), (
+            summary
+        )
     assert "smallest training loss on average" in plan("batch_norm", "paper").summary
-    assert "kappa_x" not in plan("condition_study", "paper").summary.split(";")[0]
+    assert "κ_x" not in plan("condition_study", "paper").summary.split(";")[0]
     # What problems name alike is told, and of what they vary the steps, which have a place of their own.
-    assert "kappa_x = 100.0" in plan("transfer", "paper").summary
+    assert "κ_x = 100," in plan("transfer", "paper").summary
     assert "; 50, 200, 800 steps, " in plan("transfer", "paper").summary
     # Only some of its problems vary the layers; the others' value is not what all share.
     assert "layers" not in plan("single_index_regimes", "paper").summary.split(";")[0]
+    # Nor is a setting told that has no effect: pixels as they are have no spectrum that is chosen.
+    assert "κ_x" in plan("digits_mixed", "paper", ["task.kappa_x=10"]).summary
+    assert "κ_x" not in plan("digits_pixels", "paper").summary
+    assert "transfer samples" not in plan("condition_study", "paper").summary
 
 
 def test_step_sizes_span_two_decades_where_one_is_selected() -> None:

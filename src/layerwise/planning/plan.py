@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from layerwise.planning.captions import shared_settings
 from layerwise.planning.compose import PATH_KEYS, check_option, compose_experiment, options
 from layerwise.planning.drawing import check_figures
 from layerwise.planning.expand import LABEL_KEYS, expand
@@ -77,20 +78,11 @@ class ExperimentPlan:
     @property
     def summary(self) -> str:
         """What was run, in words, for captions."""
-        first = self.cells[0]
-        tuned_on = len(first.settings.tune_seeds or [])
-        varied = {key for cell in self.cells for key in cell.varied}
-        varied = {
-            key for key in varied if len({str(cell.varied.get(key)) for cell in self.cells}) > 1
-        }
-        shared = {
-            key: value
-            for key, value in first.settings.task.model_dump().items()
-            if value is not None and key not in varied and key != "metrics"
-        }
-        seeds = len(first.settings.seeds)
+        first = self.cells[0].settings
+        tuned_on = len(first.tune_seeds or [])
         steps = sorted({cell.settings.steps for cell in self.cells})
-        return self.experiment.described(shared, steps, seeds, tuned_on)
+        shared = shared_settings(self.cells)
+        return self.experiment.described(shared, steps, len(first.seeds), tuned_on)
 
 
 def _by_method(cells: Sequence[Cell], methods: Sequence[str]) -> tuple[Cell, ...]:

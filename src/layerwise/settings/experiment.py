@@ -78,13 +78,12 @@ class Experiment(Settings):
                     f"{', '.join(FIGURES)})"
                 )
 
-    def described(self, shared: dict[str, Any], steps: list[int], seeds: int, tuned_on: int) -> str:
-        """What was run, in words: the task's settings that all problems share, seeds, what is drawn."""
-        words = ", ".join(f"{key} = {value}" for key, value in shared.items() if key != "name")
-        task = str(shared["name"]).replace("_", " ").capitalize()
+    def described(self, shared: str, steps: list[int], seeds: int, tuned_on: int) -> str:
+        """What was run, in words: ``shared``, the task with the settings that all problems share; seeds;
+        what is drawn."""
         trained = "" if self.select_by == NOTHING else f"{', '.join(map(str, steps))} steps, "
         caption = self.caption.replace("{rule}", self._rule(tuned_on))
-        return f"{task} with {words}; {trained}{seeds} seeds. {caption}"
+        return f"{shared}; {trained}{seeds} seeds. {caption}"
 
     def _rule(self, tuned_on: int) -> str:
         """The rule that selects step sizes, as a sentence; nothing where none are selected."""
