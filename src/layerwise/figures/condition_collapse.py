@@ -34,6 +34,9 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
             spread[~np.isfinite(spread)] = 0
             axes.errorbar(line["product"], line["median"], yerr=spread, marker=marker, ls="-",
                           lw=0.7, color=colour, label=rf"$\kappa_F={value:g}$")  # fmt: skip
+            missing = own[(own["kappa_f"] == value) & ~np.isfinite(own["median"])]
+            axes.plot(missing["product"], [0.97] * len(missing), color=colour, ls="", marker="^",
+                      transform=axes.get_xaxis_transform())  # fmt: skip
         reached = own[np.isfinite(own["median"])]
         if method == "sgd" and len(reached):
             top = reached.loc[reached["product"].idxmax()]

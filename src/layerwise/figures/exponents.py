@@ -46,6 +46,7 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
             axes.plot(value, place, marker=look["marker"], color=look["color"])
         axes.set(xlabel=NAMES[along])
     grid[0].set_yticks(range(len(methods)), [labels[method] for method in methods])
+    grid[0].set_ylim(-0.7, len(methods) - 0.3)  # room for words in the first and last row
     return figure, drawn
 
 

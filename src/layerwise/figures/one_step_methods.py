@@ -1,5 +1,6 @@
 """One step of every method: alignment and test error against κ_x, in both bases."""
 
+from collections.abc import Collection
 from typing import Any
 
 import pandas as pd
@@ -51,11 +52,12 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
         for axes, basis in zip(row, bases, strict=True):
             here = drawn[drawn["basis"] == basis]
             shown = here[here["method"].isin(methods)]
-            _panel(axes, shown, metric, labels)
             if metric == "alignment_readout":
-                _theory(axes, tables["runs"][tables["runs"]["basis"] == basis], shown)
+                predicted = _theory(axes, tables["runs"][tables["runs"]["basis"] == basis], shown)
+                _panel(axes, shown, metric, labels, predicted)
                 axes.set_ylim(0, 1.03)
             else:
+                _panel(axes, shown, metric, labels)
                 _baselines(axes, here[here["method"] == "sgd"])
         row[0].set_ylabel(METRICS[metric])
     for axes, basis in zip(grid[0], bases, strict=True):
@@ -66,15 +68,15 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
     return figure, drawn
 
 
-def _theory(axes: Axes, runs: pd.DataFrame, drawn: pd.DataFrame) -> None:
+def _theory(axes: Axes, runs: pd.DataFrame, drawn: pd.DataFrame) -> set[str]:
     """The predicted alignments of SGD, of KFAC at its dampings, of whitening by the true covariance and,
-    along the axes, of Adam: thin lines."""
+    along the axes, of Adam, as lines; which of the drawn methods have one."""
     first: Any = next(runs.itertuples())
     kappas = sorted(runs["kappa_x"].unique())
     gamma = first.d / round(first.d / first.aspect_ratio)
-    for method in {"sgd", "kfac", "adam", "whitened_sgd"} & set(drawn["method"]):
-        if method == "adam" and first.basis != "axis":
-            continue
+    known = {"sgd", "kfac", "whitened_sgd", *(["adam"] if first.basis == "axis" else [])}
+    predicted = known & set(drawn["method"])
+    for method in predicted:
         own = drawn[drawn["method"] == method].set_index("kappa_x")
         line = []
         for kappa in kappas:
@@ -86,16 +88,26 @@ def _theory(axes: Axes, runs: pd.DataFrame, drawn: pd.DataFrame) -> None:
             else:
                 line.append(float(predicted_alignment(method, *of, own.loc[kappa, "damping"])))
         colour = style.METHODS[method]["color"]
-        axes.plot(kappas, line, color=colour, lw=0.8, ls=(0, (1, 1)), zorder=1)
+        axes.plot(kappas, line, color=colour, lw=0.8, zorder=1)
+    return predicted
 
 
-def _panel(axes: Axes, table: pd.DataFrame, metric: str, labels: dict[str, str]) -> None:
+def _panel(
+    axes: Axes,
+    table: pd.DataFrame,
+    metric: str,
+    labels: dict[str, str],
+    predicted: Collection[str] = (),
+) -> None:
+    """Points of each method, joined where no theory is."""
     for method in style.ordered(table["method"].unique()):
         line = table[table["method"] == method]
+        look = style.of_method(method, labels)
+        if method in predicted:
+            look["linestyle"] = "none"
         axes.errorbar(
-            line["kappa_x"], line[metric], yerr=line[f"{metric}_error"], elinewidth=0.7,
-            **style.of_method(method, labels),
-        )  # fmt: skip
+            line["kappa_x"], line[metric], yerr=line[f"{metric}_error"], elinewidth=0.7, **look
+        )
     axes.set_xscale("log")
 
 

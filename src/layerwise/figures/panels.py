@@ -78,6 +78,8 @@ def passages(
         censored = line[along][~np.isfinite(line["median"])] * 10 ** (0.03 * shift)
         height = np.full(len(censored), 1.3 * budget)
         axes.plot(censored, height, ls="", marker=r"$\uparrow$", ms=7, color=look["color"])
+    if table[along].nunique() == 1:  # no decade has a tick
+        label_values(axes, table[along])
 
 
 def over_setting(

@@ -60,6 +60,9 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
     stable = stable.assign(low=stable["median"], high=stable["median"])
     panels.over_setting(right, stable, "batch_size", labels, scale="linear")
     right.set(xlabel="batch size $n$", ylabel="share of stable variants")
+    left.set_xlim(
+        right.get_xlim()
+    )  # where few arrive, their points alone would say little of the axis
     style.legend_below(lower, right, columns=4)
     return figure, drawn
 

@@ -1,5 +1,7 @@
 """What single-index learning comes to: excess error and alignment against kappa_x, link by link."""
 
+import math
+
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
@@ -17,12 +19,13 @@ READS = {
 }  # fmt: skip
 METRICS = {"excess": "excess test error", "misalignment": r"$1-$ alignment"}
 BASELINES = {
-    "random": (":", "random features"),
-    "linear": ("--", "best linear predictor"),
-    "ridge": ((0, (6, 1)), "ridge on the inputs"),
-    "oracle": ("-", "true direction"),
+    "random": "random features",
+    "linear": "best linear",
+    "ridge": "ridge on x",
+    "oracle": "true direction",
 }
 BY = ["problem", "kappa_x", "link", "method", "damping", "lr"]
+NEAR = 2.0  # heights with less than this ratio have no room for a name each
 PART = 0  # of style.in_panels
 
 
@@ -77,8 +80,32 @@ def measured(traces: pd.DataFrame) -> pd.DataFrame:
 
 
 def _baselines(axes: Axes, table: pd.DataFrame) -> None:
-    for kind, (line_style, name) in BASELINES.items():
-        line = table[(table["kind"] == kind) & np.isfinite(table["median"])].sort_values("kappa_x")
-        if len(line):
-            axes.plot(line["kappa_x"], line["median"].clip(lower=1e-6), color=style.GREY,
-                      ls=line_style, lw=1.0, label=name, zorder=1)  # fmt: skip
+    """A grey dash at each condition number, named at the right edge; those that end nearly alike share a
+    name."""
+    ends: list[tuple[float, str]] = []
+    for kind, name in BASELINES.items():
+        own = table[(table["kind"] == kind) & np.isfinite(table["median"])].sort_values("kappa_x")
+        if own.empty:
+            continue
+        height = own["median"].clip(lower=1e-6)
+        axes.plot(own["kappa_x"], height, color=style.GREY, ls="", marker="_", ms=9, zorder=1)
+        ends.append((float(height.iloc[-1]), name))
+    for at, together in _near(ends):
+        axes.annotate(
+            "\n".join(together), (1, at), xycoords=axes.get_yaxis_transform(), xytext=(2, 0),
+            textcoords="offset points", va="center", fontsize=5.5, color="#555555",
+        )  # fmt: skip
+
+
+def _near(ends: list[tuple[float, str]]) -> list[tuple[float, list[str]]]:
+    """Heights on a log axis with their names, those within NEAR of the one below together."""
+    groups: list[list[tuple[float, str]]] = []
+    for end in sorted(ends):
+        if groups and end[0] < NEAR * groups[-1][-1][0]:
+            groups[-1].append(end)
+        else:
+            groups.append([end])
+    return [
+        (math.prod(at for at, _ in group) ** (1 / len(group)), [name for _, name in group[::-1]])
+        for group in groups
+    ]

@@ -20,7 +20,7 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
     methods = style.ordered(drawn["method"].unique())
     columns = min(4, len(methods))
     rows = -(-len(methods) // columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(style.WIDTH, 1.6 * rows + 0.5), sharex=True,
+    figure, grid = plt.subplots(rows, columns, figsize=(style.WIDTH, 1.75 * rows + 0.5), sharex=True,
                                 sharey=True, squeeze=False)  # fmt: skip
     for axes in grid.ravel()[len(methods) :]:
         axes.set_visible(False)
@@ -33,7 +33,7 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
             )
         wide = drawn[drawn["method"] == method].drop_duplicates("regime").set_index("regime")
         widths = ", ".join(f"{wide.loc[regime, 'decades']:.2g}" for regime in regimes)
-        axes.set_title(f"{labels[method]}: {widths} decades", fontsize=6.5)
+        axes.set_title(f"{labels[method]}\n{widths} decades", fontsize=7)
         axes.axhline(BOUND, color=style.GREY, lw=0.7)
     for axes in grid[:, 0]:
         axes.set_ylabel("distance")
