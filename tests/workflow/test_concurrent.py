@@ -53,7 +53,7 @@ def test_who_is_at_work_is_told_and_disturbed_by_nobody(checkout):
     say the same; other overrides have other files and may run."""
     first = at_work(checkout)
     pid = snakemake_of(first).pid
-    asking = [start(checkout, "explain", *SHORT[1:]) for _ in range(4)]
+    asking = [start(checkout, "explain", *SHORT[1:], quickly=True) for _ in range(4)]
     said = layerwise(checkout, *LONG, code=1)
     assert f"error: process {pid} makes results in this folder" in said
     (answer,) = {process.communicate()[0] for process in asking}

@@ -5,6 +5,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from string import Template
 
@@ -94,7 +95,8 @@ def document(folders: Sequence[Folder]) -> str:
 
 def bundle() -> str:
     """Vega-Lite's program. It is kept, since putting it together takes longer than all else here."""
-    name = f"vega-lite-{VEGA_LITE}-{vl_convert.__version__}-{digest_of_text(LIBRARY)}.js"
+    made = f"{version('vl-convert-python')} {VEGA_LITE} {LIBRARY}"
+    name = f"vega-lite-{digest_of_text(made)}.js"
     text = kept(name)
     if text is None:
         text = vl_convert.javascript_bundle(LIBRARY, VEGA_LITE)
