@@ -23,6 +23,7 @@ LIBRARIES = (
     "psutil",
 )  # fmt: skip
 CHUNK = 2**16  # bytes of a call that are read at once
+leave = runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "warm.py"))["leave"]
 HIGH = 256  # streams that are on their way to their numbers have higher ones
 
 
@@ -61,8 +62,13 @@ def watch(connection: socket.socket) -> None:
     pid = os.fork()
     if pid == 0:
         connection.close()
-        run(streams, **call)
-        return
+        try:
+            run(streams, **call)
+            leave(0)
+        except SystemExit as end:
+            if isinstance(end.code, str):  # which Python says
+                raise
+            leave(end.code or 0)
     for stream in streams:
         os.close(stream)
     if connection in select.select([os.pidfd_open(pid), connection], [], [])[0]:
