@@ -41,6 +41,7 @@ def _lay_out(figure: Figure) -> Bbox:
     engine = figure.get_layout_engine()
     assert engine is not None  # style.RC sets one
     engine.execute(figure)
-    with mpl.rc_context({"figure.constrained_layout.use": False}):
-        figure.set_layout_engine(None)
+    # Left as it is, it would give the figure another engine, now and after each file that is saved.
+    mpl.rcParams["figure.constrained_layout.use"] = False
+    figure.set_layout_engine(None)
     return figure.get_tightbbox().padded(mpl.rcParams["savefig.pad_inches"])
