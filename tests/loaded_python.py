@@ -74,7 +74,8 @@ def watch(connection: socket.socket) -> None:
     if connection in select.select([os.pidfd_open(pid), connection], [], [])[0]:
         os.kill(pid, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    connection.sendall(f"{status}".encode())
+    with suppress(OSError):  # where it is gone
+        connection.sendall(f"{status}".encode())
     os._exit(0)
 
 
