@@ -1,6 +1,5 @@
 """A copy of the project that tests may run, edit and break."""
 
-import json
 import os
 import re
 import shutil
@@ -9,16 +8,16 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryFile
 
 import pandas as pd
 
 from layerwise.results.tables import read_table
 
 ROOT = Path(__file__).parents[1]
+FORKS = Path(__file__).with_name("forks")
 READ = {".parquet": read_table, ".csv": pd.read_csv}
 TINY = ("seeds=2", "steps=20", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32")
 OVERRIDES = """
@@ -32,32 +31,32 @@ NO_PAGE = ("--omit-from", "page")
 QUICK_EXPERIMENTS = ("contraction", "spike")
 
 
-class LoadedSnakemake:
-    """A process that has Snakemake's libraries and forks for each call: loading them is half of what a
-    dry run takes. `layerwise reproduce`, and the tests of its start, start their own."""
-
-    def __init__(self) -> None:
-        self._calls, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        script = Path(__file__).with_name("loaded_snakemake.py")
-        with theirs:
-            subprocess.Popen([sys.executable, str(script)], stdin=theirs, stdout=subprocess.DEVNULL)
-
-    def run(
-        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]
-    ) -> subprocess.CompletedProcess[str]:
-        call = {"arguments": arguments, "folder": str(folder), "environment": dict(environment)}
-        with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
-            socket.send_fds(self._calls, [json.dumps(call).encode()], [out.fileno(), err.fileno()])
-            status = int(self._calls.recv(16))
-            for stream in (out, err):
-                stream.seek(0)
-            return subprocess.CompletedProcess(arguments, status, out.read(), err.read())
-
-
 @cache
-def loaded_snakemake() -> LoadedSnakemake:
-    """The one of this process, which ends with it."""
-    return LoadedSnakemake()
+def loaded() -> dict[str, str]:
+    """Environment variables by which a Python is a fork of a process that has libraries loaded, one for the
+    session: loading them is most of what a dry run or a small job takes. For tests of what is run; tests of
+    how it starts, and what is sent signals, do without. Empty where processes cannot be forked safely."""
+    if sys.platform != "linux":
+        return {}
+    in_worker = "PYTEST_XDIST_WORKER" in os.environ
+    session = os.getppid() if in_worker else os.getpid()
+    name = f"layerwise-tests-{session}"
+    with socket.socket(socket.AF_UNIX) as listener, suppress(OSError):  # another worker has it
+        listener.bind(f"\0{name}")
+        listener.listen(64)
+        script = Path(__file__).with_name("loaded_python.py")
+        words = [sys.executable, str(script), str(listener.fileno()), str(session)]
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUTF8": "1", "MPLBACKEND": "agg"}
+        subprocess.Popen(words, pass_fds=[listener.fileno()], env=environment, **quiet)
+    return {"LOADED_PYTHON": name}
+
+
+def environment(*folders: Path | str, quickly: bool = True) -> dict[str, str]:
+    """That of a program which finds packages in ``folders``; ``quickly``: as a fork of what is loaded."""
+    ours = loaded() if quickly else {}
+    path = [*folders, *([FORKS] if ours else [])]
+    return os.environ | ours | {"PYTHONPATH": os.pathsep.join(map(str, path))}
 
 
 class Checkout:
@@ -73,7 +72,8 @@ class Checkout:
             shutil.copytree(of.folder, self.folder)
             return
         for name in ("config", "profiles", "workflow", "scripts", "src"):
-            ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            # What Python compiled is as good in a copy; a file with a further suffix is being written.
+            ignore = shutil.ignore_patterns("*.pyc.*", "*.egg-info")
             shutil.copytree(ROOT / name, self.folder / name, ignore=ignore)
         shutil.copy(ROOT / "Snakefile", self.folder)
         (self.folder / "small.yaml").write_text(OVERRIDES)
@@ -94,15 +94,12 @@ class Checkout:
     def run(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Snakemake with the copy's own package, from ``cwd``, else from the copy."""
         cwd = cwd or self.folder
-        environment = os.environ | {
-            "PYTHONPATH": str(self.folder / "src"),
+        given = environment(self.folder / "src") | {
             "PWD": str(cwd),  # as a shell says it, links and all
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
-        if sys.platform == "linux":
-            return loaded_snakemake().run(arguments, cwd, environment)
         command = [sys.executable, "-m", "snakemake", *arguments]
-        return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+        return subprocess.run(command, cwd=cwd, env=given, capture_output=True, text=True)
 
     def small(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.snakemake("--configfile", "small.yaml", *arguments)
@@ -139,19 +136,18 @@ def only(folder: Path, pattern: str) -> Path:
     return path
 
 
-def start(checkout: Checkout, *words: str) -> subprocess.Popen[str]:
+def start(checkout: Checkout, *words: str, quickly: bool = False) -> subprocess.Popen[str]:
     """The command, from a folder that is not the project's, as the leader of a process group."""
-    environment = os.environ | {"PYTHONPATH": str(checkout.folder / "src")}
     return subprocess.Popen(
         [sys.executable, "-m", "layerwise.cli", *words],
-        cwd=checkout.folder.parent, env=environment, text=True, process_group=0,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        cwd=checkout.folder.parent, env=environment(checkout.folder / "src", quickly=quickly),
+        text=True, process_group=0, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 
 
 def layerwise(checkout: Checkout, *words: str, code: int = 0) -> str:
     """What the command says when it has ended as expected."""
-    process = start(checkout, *words)
+    process = start(checkout, *words, quickly=True)
     said, _ = process.communicate()
     assert process.returncode == code, said
     return said

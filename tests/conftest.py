@@ -53,13 +53,24 @@ def _processes_are_marked(request: pytest.FixtureRequest, monkeypatch: pytest.Mo
     monkeypatch.setattr(subprocess.Popen, "__init__", checked)
 
 
+def shared(factory: pytest.TempPathFactory) -> Path:
+    """The folder of all of the session's processes."""
+    folder = factory.getbasetemp()
+    # The workers' own folders lie side by side.
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What is kept from one process to the next starts empty, and lies in no home."""
+    os.environ["XDG_CACHE_HOME"] = str(shared(tmp_path_factory) / "cache")
+
+
 def made_once(
     factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Checkout]
 ) -> Checkout:
     """The checkout that ``make`` leaves in a folder, made by the session's first process to ask."""
-    folder = factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent  # the workers' own folders lie side by side
+    folder = shared(factory)
     folder, mark = folder / name, folder / f"{name}.made"
     with FileLock(f"{folder}.lock"):
         if not mark.exists():

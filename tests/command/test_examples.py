@@ -1,6 +1,5 @@
 """The examples run as their own words say, and say something true."""
 
-import os
 import re
 import subprocess
 import sys
@@ -8,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from checkout import environment
+
 pytestmark = pytest.mark.processes
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def run(name: str, *arguments: str) -> str:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / name), *arguments],
-        env=environment, capture_output=True, text=True,
+        env=environment() | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from checkout import environment
 from layerwise import simulate
 
 SMALL = [
@@ -23,7 +24,7 @@ SMALL = [
 
 def app(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "layerwise.simulate", *SMALL, *overrides]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
 
 
 @pytest.fixture

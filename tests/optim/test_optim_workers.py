@@ -1,6 +1,5 @@
 """KFAC on two data-parallel workers (gloo) against one that has the whole batch."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from checkout import environment
 from helpers import assert_close
 from layerwise.optim import KFAC
 from optim_problems import batch, deep_net, parameters_of, take_step
@@ -24,7 +24,7 @@ def results(tmp_path_factory):
     workers = [
         subprocess.Popen(
             [sys.executable, str(WORKER), str(rank), str(folder / "meet"), str(folder / "out")],
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            env=environment() | {"OMP_NUM_THREADS": "1"},
             stderr=subprocess.PIPE,
             text=True,
         )

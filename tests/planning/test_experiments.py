@@ -58,10 +58,12 @@ def as_planned(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list
 
 @pytest.mark.parametrize("name", options("experiment"))
 def test_an_experiment_runs_from_its_plan_to_its_figures(
-    as_planned, name: str, tmp_path: Path
+    as_planned, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each figure draws every method, from rows without duplicates, and from what it says that it reads
     alone."""
+    # Taking the letters that are written out of a font is a quarter of drawing, in the way of type 42.
+    monkeypatch.setitem(style.RC, "pdf.fonttype", 3)
     experiment = quick_plan(name)
     tables = reduced(experiment, as_planned(name), tmp_path)
     task = experiment.cells[0].settings.task

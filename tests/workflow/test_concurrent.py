@@ -13,11 +13,14 @@ import pytest
 from checkout import NO_PAGE, TINY, Checkout, layerwise, start, wait_for
 
 pytestmark = pytest.mark.processes
-# A run that goes on until it is stopped.
+# A run that goes on until it is stopped: its job waits, and leaves the processor to the others.
 LONG = (
     "reproduce", "contraction", "--scale", "quick", "experiment.methods=[kfac]", "steps=100000",
     "record_every=100000", *(word for word in TINY if not word.startswith("steps")),
 )  # fmt: skip
+WAITS = """        if job[0]["settings"]["steps"] == 100000:
+            __import__("signal").pause()
+        run_job("""
 # Runs a command and says its processor's seconds and its peak memory. Started by the tests themselves, it
 # would begin with theirs.
 PEAK = """
@@ -37,6 +40,7 @@ def checkout(tmp_path):
 
 def at_work(checkout: Checkout) -> subprocess.Popen[str]:
     """A long run that has started its simulation."""
+    checkout.edit("scripts/simulate.py", "        run_job(", WAITS)
     process = start(checkout, *LONG)
     folder = re.search(r"results/[\w-]+", process.stdout.readline())[0]
     wait_for(checkout.folder / folder / "contraction/logs/kfac-0.log", process)
@@ -53,7 +57,7 @@ def test_who_is_at_work_is_told_and_disturbed_by_nobody(checkout):
     say the same; other overrides have other files and may run."""
     first = at_work(checkout)
     pid = snakemake_of(first).pid
-    asking = [start(checkout, "explain", *SHORT[1:]) for _ in range(4)]
+    asking = [start(checkout, "explain", *SHORT[1:], quickly=True) for _ in range(4)]
     said = layerwise(checkout, *LONG, code=1)
     assert f"error: process {pid} makes results in this folder" in said
     (answer,) = {process.communicate()[0] for process in asking}

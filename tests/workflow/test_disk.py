@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from checkout import NO_PAGE, Checkout
+from checkout import NO_PAGE, Checkout, environment
 from helpers import problem
 from layerwise.data.instances import draw, save
 from layerwise.results.files import FileError, write_json
@@ -31,7 +31,7 @@ SMALL = ("task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32", "seeds
 def limited(limit: int, folder: Path, program: Path, *arguments: str):
     code = LIMITED.format(limit=limit)
     command = [sys.executable, "-c", code, str(program), *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:
@@ -59,7 +59,11 @@ def test_a_record_that_does_not_fit_is_not_written(tmp_path):
         "write_json(list(range(1000)), Path('record.json'))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
     )
     assert "FileError: record.json was not written" in done.stderr
     assert contents(tmp_path) == before

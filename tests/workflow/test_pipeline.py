@@ -1,7 +1,6 @@
 """The pipeline on a copy of the project: a real small run, what reruns after which change, refusals."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import pandas as pd
 import pytest
 from snakemake.cli import parse_config
 
-from checkout import NO_PAGE, OVERRIDES, Checkout, only
+from checkout import NO_PAGE, OVERRIDES, Checkout, environment, only
 from helpers import METRICS, RUN_COLUMNS
 from layerwise.planning.pipeline import Pipeline
 from layerwise.planning.request import requested
@@ -93,7 +92,7 @@ def test_a_job_can_be_run_by_hand(checkout: Checkout, tmp_path: Path) -> None:
         words = ["--job", str(results / "jobs/kfac-0.json"), "--out", str(out), *more]
         subprocess.run(
             [sys.executable, checkout.folder / "scripts/simulate.py", *words], check=True,
-            env=os.environ | {"PYTHONPATH": str(checkout.folder / "src")},
+            env=environment(checkout.folder / "src"),
         )  # fmt: skip
         pd.testing.assert_frame_equal(pd.read_parquet(out), expected, check_exact=True)
 
@@ -254,10 +253,9 @@ def test_a_failing_job_says_why_and_names_its_log(small_once: Checkout, tmp_path
 def test_another_package_of_the_same_name_is_told(finished: Checkout, tmp_path: Path) -> None:
     (tmp_path / "layerwise").mkdir()
     (tmp_path / "layerwise" / "__init__.py").write_text("")
-    path = os.pathsep.join([str(tmp_path), str(finished.folder / "src")])
     refused = subprocess.run(
         [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1"], cwd=finished.folder,
-        env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True,
+        env=environment(tmp_path, finished.folder / "src"), capture_output=True, text=True,
     )  # fmt: skip
     said = refused.stdout + refused.stderr
     assert refused.returncode == 1 and "Traceback" not in said

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from checkout import ROOT, Checkout
+from checkout import ROOT, Checkout, environment
 from layerwise.planning.plan import plan
 from layerwise.planning.resources import MATRICES, ROW_BYTES, START_MB, simulate_mb
 from layerwise.tasks.loop import record_steps
@@ -109,7 +109,7 @@ def test_cost_of_a_larger_grid_counts_what_would_be_planned() -> None:
         "--seconds",
         "36",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
     header, _, today, tenfold, *_ = [
         [cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()
     ]

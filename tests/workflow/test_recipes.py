@@ -1,7 +1,6 @@
 """The documentation's recipes, followed to the letter in a copy of the project: files are written as they
 stand there, and every command is called."""
 
-import os
 import re
 import shlex
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from checkout import Checkout
+from checkout import Checkout, environment
 
 pytestmark = pytest.mark.processes
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
@@ -53,10 +52,9 @@ class Reader:
                 words += TINY
             if words[1] == "reproduce":
                 words += ["--cores", "2"]
-            environment = os.environ | {"PYTHONPATH": str(self.folder / "src")}
             done = subprocess.run(
                 [sys.executable, "-m", "layerwise.cli", *words[1:]],
-                cwd=self.home, env=environment, text=True, capture_output=True,
+                cwd=self.home, env=environment(self.folder / "src"), text=True, capture_output=True,
             )  # fmt: skip
             assert done.returncode == 0, done.stdout + done.stderr
             self.said += done.stdout + done.stderr

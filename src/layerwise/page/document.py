@@ -5,6 +5,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from string import Template
 
@@ -23,7 +24,8 @@ from layerwise.page.looks import looks
 from layerwise.page.runs import runs
 from layerwise.page.text import escape
 from layerwise.results.descriptions import ALONG, GRIDS, METRICS, SETTINGS
-from layerwise.results.files import atomic_path
+from layerwise.results.files import atomic_path, digest_of_text
+from layerwise.results.kept import keep, kept
 
 # The parts of style and program, in their order.
 STYLE = ["base", "claims", "forest", "resamples", "explore", "pages", "narrow", "print"]
@@ -61,7 +63,7 @@ def document(folders: Sequence[Folder]) -> str:
     first, *others = folders
     claims = judged_claims(first)
     style = "".join(asset(f"{part}.css") for part in STYLE)
-    library = f"(()=>{{{vl_convert.javascript_bundle(LIBRARY, VEGA_LITE)}}})()"
+    library = f"(()=>{{{bundle()}}})()"
     program = "\n".join(asset(f"{part}.js") for part in PROGRAM)
     app = f'(()=>{{"use strict";\n{program}}})()'
     pairs = "".join(comparison(first, other) for other in others)
@@ -89,6 +91,17 @@ def document(folders: Sequence[Folder]) -> str:
         "app": app,
     }
     return Template(asset("template.html")).substitute(content)
+
+
+def bundle() -> str:
+    """Vega-Lite's program. It is kept, since putting it together takes longer than all else here."""
+    made = f"{version('vl-convert-python')} {VEGA_LITE} {LIBRARY}"
+    name = f"vega-lite-{digest_of_text(made)}.js"
+    text = kept(name)
+    if text is None:
+        text = vl_convert.javascript_bundle(LIBRARY, VEGA_LITE)
+        keep(text, name)
+    return text
 
 
 def asset(name: str) -> str:

@@ -8,17 +8,22 @@ validators and the tasks' cards. What is loaded by name, such as a spectrum, cou
 
 import ast
 import hashlib
+import json
+import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
 import grimp
 
+from layerwise.results.files import digest_of_text
+from layerwise.results.kept import keep, kept
 from layerwise.settings.rule import imported_file
 
 PACKAGE_DIR = Path(__file__).parents[1]
 # What refuses settings, and computes nothing.
 REFUSES = ("model_validator", "field_validator")
+MOST = 4000  # files that are known from one process to the next
 
 
 def code_of(*modules: str, files: Iterable[str] = ()) -> str:
@@ -29,7 +34,7 @@ def code_of(*modules: str, files: Iterable[str] = ()) -> str:
 
 @cache
 def _code_of(modules: tuple[str, ...], files: tuple[str, ...]) -> str:
-    graph = _graph()
+    graph, before = _graph(), len(_known())
     names = set(modules).union(*(graph.find_upstream_modules(module) for module in modules))
     digest = hashlib.sha256()
     for name in sorted(names):
@@ -39,6 +44,8 @@ def _code_of(modules: tuple[str, ...], files: tuple[str, ...]) -> str:
         digest.update(f"{name}\n{said}\n".encode())
     for path in sorted(_with_imports(map(Path, files))):
         digest.update(f"{path.name}\n{_said(path, False)}\n".encode())
+    if len(_known()) > before:
+        keep(json.dumps(dict(list(_known().items())[-MOST:])), _known_name())
     return f"code {digest.hexdigest()[:16]}"
 
 
@@ -68,8 +75,26 @@ def _with_imports(files: Iterable[Path]) -> set[Path]:
 @cache
 def _said(path: Path, is_of_settings: bool) -> str:
     """The digest of what a file's statements say, of which only what they compute is left."""
-    tree = _Computing(is_of_settings).visit(ast.parse(path.read_text(encoding="utf-8")))
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    text = path.read_text(encoding="utf-8")
+    key = digest_of_text(f"{is_of_settings}\n{text}")
+    if key not in _known():
+        tree = _Computing(is_of_settings).visit(ast.parse(text))
+        _known()[key] = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return _known()[key]
+
+
+@cache
+def _known() -> dict[str, str]:
+    """Digests of what files say, by their texts: parsing them takes longer than all else of a plan."""
+    text = kept(_known_name())
+    return json.loads(text) if text else {}
+
+
+@cache
+def _known_name() -> str:
+    """Another for other digests: with this file, or the Python that parses, they may change."""
+    own = Path(__file__).read_text(encoding="utf-8")
+    return f"code-{digest_of_text(sys.version + own)}.json"
 
 
 class _Computing(ast.NodeTransformer):
