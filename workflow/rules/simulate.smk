@@ -1,4 +1,4 @@
-from layerwise.planning.resources import simulate_mb, simulate_minutes
+from layerwise.planning.resources import simulate_mb, simulate_minutes, simulate_steps
 
 
 rule simulate:
@@ -14,6 +14,8 @@ rule simulate:
         "results{label}/{experiment}/logs/{job}.log",
     conda:
         "../envs/layerwise.yaml"
+    # The longest first, so that no long one is left to a single core in the end.
+    priority: lambda wildcards: simulate_steps(job_of(wildcards).job)
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: attempt * simulate_mb(job_of(wildcards).job),
