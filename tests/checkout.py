@@ -19,11 +19,11 @@ from layerwise.results.tables import read_table
 ROOT = Path(__file__).parents[1]
 FORKS = Path(__file__).with_name("forks")
 READ = {".parquet": read_table, ".csv": pd.read_csv}
-TINY = ("seeds=2", "steps=20", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32")
+TINY = ("seeds=3", "steps=20", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32")
 OVERRIDES = """
 scale: quick
 experiments: [contraction]
-overrides: ["seeds=2", "steps=20", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32"]
+overrides: ["seeds=3", "steps=20", "task.d_x=8", "task.d_y=5", "task.rank=2", "task.batch_size=32"]
 """
 # For tests that compare tables alone: the page takes as long as all that it shows.
 NO_PAGE = ("--omit-from", "page")

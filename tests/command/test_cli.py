@@ -152,16 +152,16 @@ def test_explain_says_what_an_experiment_is(checkout: Checkout) -> None:
     assert re.search(r"sgd +lr 0.005, 0.05, 0.2\n", said)
     assert re.search(r"kfac +lr 0.05, 0.3, 0.9; damping 0;", said)
     assert "selection  the smallest subspace distance at the last iteration\n" in said
-    assert "3 seeds, 60 steps" in said
+    assert "2 seeds, 20 steps" in said
     assert (
-        "4 cells, 36 runs, 2 simulation jobs" in said
-    )  # 2 problems, 2 methods, 3 seeds, 3 step sizes
+        "4 cells, 24 runs, 2 simulation jobs" in said
+    )  # 2 problems, 2 methods, 2 seeds, 3 step sizes
     assert "Nothing is due" in said and "Time: none" in said
 
 
 @pytest.mark.processes
 def test_snakemake_gets_its_options_and_says_its_exit_code(checkout: Checkout) -> None:
-    said = layerwise(checkout, "reproduce", *QUICK, "seeds=2", "--", "--dry-run")
+    said = layerwise(checkout, "reproduce", *QUICK, "seeds=3", "--", "--dry-run")
     assert "This was a dry-run" in said and "rule simulate:" in said and "reuse" not in said
     assert "MissingRuleException" in layerwise(
         checkout, "reproduce", *QUICK, "--", "no_such_file", code=1

@@ -57,10 +57,10 @@ def test_small_run_leaves_every_result(finished: Checkout) -> None:
     for table in tables:
         runs = pd.read_parquet(table)
         assert tuple(runs.columns) == (*COLUMNS, "problem")
-        assert set(runs["status"]) == {"ok"} and runs["problem"].nunique() == 2
+        assert "ok" in set(runs["status"]) <= {"ok", "diverged"} and runs["problem"].nunique() == 2
         record = json.loads(Path(f"{table}.json").read_text())
         assert {"host", "versions", "python"} <= record.keys()
-        assert [cell["seeds"] for cell in record["cells"]] == [[0, 1], [0, 1]]
+        assert [cell["seeds"] for cell in record["cells"]] == [[0, 1, 2], [0, 1, 2]]
         assert all(cell["configuration"]["steps"] == 20 for cell in record["cells"])
         assert all(cell["wall_seconds"] > 0 for cell in record["cells"])
     logs = [path.read_text() for path in results.glob("logs/*.log")]
@@ -76,7 +76,7 @@ def test_small_run_leaves_every_result(finished: Checkout) -> None:
         "claims-contraction.html",
         *(f"contraction.{kind}" for kind in ("pdf", "png", "csv")),
     }
-    assert "seeds=2" in json.loads((figures / "settings.json").read_text())["overrides"]
+    assert "seeds=3" in json.loads((figures / "settings.json").read_text())["overrides"]
     assert "The scale quick judges nothing" in (figures / "claims-contraction.md").read_text()
     drawn = pd.read_csv(figures / "contraction.csv")
     kfac = drawn[drawn["method"] == "kfac"]
@@ -153,7 +153,7 @@ def test_a_linked_and_a_relative_checkout_are_the_same(checkout: Checkout, tmp_p
             id="the instances' code reruns everything",
         ),
         pytest.param(
-            "src/layerwise/data/moments.py", "/ batch_size**0.5", "/ (batch_size**0.5)  # a comment",
+            "src/layerwise/data/moments.py", "self._place += 1", "self._place += (1)  # a comment",
             {},
             id="a comment and parentheses rerun nothing",
         ),

@@ -1,4 +1,4 @@
-from layerwise.planning.resources import simulate_mb, simulate_minutes, simulate_steps
+from layerwise.planning.resources import simulate_mb, simulate_minutes
 
 
 rule simulate:
@@ -15,7 +15,7 @@ rule simulate:
     conda:
         "../envs/layerwise.yaml"
     # The longest first, so that no long one is left to a single core in the end.
-    priority: lambda wildcards: simulate_steps(job_of(wildcards).job)
+    priority: lambda wildcards: job_of(wildcards).job.run_steps
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: attempt * simulate_mb(job_of(wildcards).job),

@@ -7,6 +7,7 @@ from typing import Any
 
 from layerwise.planning.sources import code_of
 from layerwise.results.files import canonical, digest_of
+from layerwise.settings.memory import runs
 from layerwise.settings.run import RunSettings
 
 
@@ -65,6 +66,18 @@ class Job:
             instance for cell in self.cells for instance in cell.settings.instances if instance
         )
         return tuple(dict.fromkeys(found))
+
+    @cached_property
+    def run_steps(self) -> float:
+        """Steps of all its runs, in such as take as long as one at d = 100, or on 10000 hidden values; at
+        most, since a run may end when it arrives."""
+        steps = 0.0
+        for cell in self.cells:
+            task = cell.settings.task
+            samples, units = task.raw_samples
+            size = max(task.dimension**2, samples * units) / 100**2
+            steps += runs(cell.settings) * cell.settings.steps * size
+        return steps
 
     @cached_property
     def code(self) -> str:

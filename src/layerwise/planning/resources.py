@@ -18,7 +18,6 @@ from layerwise.settings.memory import (
     held_bytes,
     matrix_bytes,
     rows,
-    runs,
     samples_bytes,
 )
 
@@ -42,19 +41,7 @@ def simulate_mb(job: Job) -> int:
 
 def simulate_minutes(job: Job) -> int:
     """Time limit of a job."""
-    return 60 + round(simulate_steps(job) * RUN_STEP_MINUTES)
-
-
-def simulate_steps(job: Job) -> float:
-    """Steps of all runs of a job, in such as take as long as one at d = 100, or on 10000 hidden values; at
-    most, since a run may end when it arrives."""
-    steps = 0.0
-    for cell in job.cells:
-        task = cell.settings.task
-        samples, units = task.raw_samples
-        size = max(task.dimension**2, samples * units) / 100**2
-        steps += runs(cell.settings) * cell.settings.steps * size
-    return steps
+    return 60 + round(job.run_steps * RUN_STEP_MINUTES)
 
 
 def instances_mb(part: Instances) -> int:
