@@ -225,6 +225,7 @@ def test_a_compiled_model_is_evaluated_in_one_graph():
 @pytest.mark.filterwarnings("ignore:.*global hooks on modules")
 def test_a_model_of_nobodys_is_compiled_in_one_graph():
     """The hook of another model's optimiser cuts no graph but its own model's."""
+    gc.collect()  # or hooks of models that are gone are removed while it is compiled
     torch._dynamo.reset()
     kept, other = trained_net(), deep_net(3)
     compiled, (x, y) = torch.compile(other, backend="eager", fullgraph=True), batch(1)

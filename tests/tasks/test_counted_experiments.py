@@ -2,8 +2,8 @@
 test_together.py. A timing shakes with the machine; these counts do not."""
 
 import json
-import math
 from collections import Counter
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from layerwise.metrics import linear
 from layerwise.planning.compose import options
 from layerwise.planning.jobs import Job
 from layerwise.planning.plan import CELLS_PER_JOB, plan
+from layerwise.settings.alike import drawn_alike
 from layerwise.tasks.loop import record_steps
 from layerwise.tasks.run import run_job
 
@@ -95,7 +96,15 @@ def test_tuning_measures_what_selects_and_reporting_the_rest(
 
 @pytest.mark.parametrize("name", options("experiment"))
 def test_an_experiment_starts_a_process_for_some_problems_with_all_methods(name: str) -> None:
+    """Those in a row that are drawn alike are one unit, and as many units a job as it has room for."""
     planned = plan(name, "paper")
     methods = len(planned.experiment.methods)
-    problems = len(planned.cells) // methods
-    assert len(planned.jobs()) == math.ceil(problems / max(1, CELLS_PER_JOB // methods))
+    assert methods <= CELLS_PER_JOB
+    draws = {cell.problem: drawn_alike(cell.settings) for cell in planned.cells}
+    units = [methods * len(list(alike)) for _, alike in groupby(draws.values())]
+    jobs, room = 0, 0
+    for cells in units:
+        if cells > room:
+            jobs, room = jobs + 1, max(CELLS_PER_JOB, cells)
+        room -= cells
+    assert len(planned.jobs()) == jobs

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import Stepper, method_settings, population, random_weights, run
-from layerwise.data.batches import stream
+from layerwise.data.batches import RawBatches
+from layerwise.data.moments import gaussian_moments
 
 problems = st.fixed_dictionaries(
     {
@@ -16,6 +17,7 @@ problems = st.fixed_dictionaries(
     }
 )
 etas = st.floats(0.01, 1.5)
+STREAMS = {"moments": gaussian_moments, "batches": RawBatches}
 
 
 def outside(features, of):
@@ -31,7 +33,7 @@ def steps(of, eta, precondition_outputs, engine, count=3):
         "kfac.KFAC", [eta], [0.0], precondition_outputs=precondition_outputs, lr_head=None
     )
     method = Stepper(settings, of, weights)
-    source = stream(engine, of, 40, range(len(of.features)), "test", "gaussian")
+    source = STREAMS[engine](of, 40, range(len(of.features)), "test")
     for _ in range(count):
         before, weights = weights, method.step(weights, [source.next()])
         yield before, weights
