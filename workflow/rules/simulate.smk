@@ -12,10 +12,10 @@ rule simulate:
         record="results{label}/{experiment}/runs/{job}.parquet.json",
     log:
         "results{label}/{experiment}/logs/{job}.log",
-    conda:
-        "../envs/layerwise.yaml"
     # The longest first, so that no long one is left to a single core in the end.
     priority: lambda wildcards: job_of(wildcards).job.run_steps
+    conda:
+        "../envs/layerwise.yaml"
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: attempt * simulate_mb(job_of(wildcards).job),
