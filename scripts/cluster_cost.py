@@ -3,7 +3,7 @@
     python scripts/cluster_cost.py condition_study --seconds 5
 
 A grid is `times` the experiment's, with its seeds and step sizes as they are. The seconds a cell takes
-are the mean of `wall_seconds` in results/EXPERIMENT/runs/*.json.
+are the mean of `cpu_seconds` in results/EXPERIMENT/runs/*.json.
 """
 
 import argparse
