@@ -77,7 +77,7 @@ CASES = [
       for name in ("update", "before", "after")),
     case("mlp_condition", "kappa_x", STUDENTS),
     case("mlp_basis", "kappa_x", STUDENTS),
-    case("mlp_modern", "kappa_x", STUDENTS),
+    case("mlp_modern", "kappa_x", STUDENTS, experiment="mlp_condition"),
     case("mlp_depth", "steps", "test_error", long=True),
     case("mlp_samples", "n_train", "test_error"),
     case("digits_mixed", "kappa_x", "test_error,transfer_error"),
