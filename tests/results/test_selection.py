@@ -107,6 +107,29 @@ def test_choices_at_the_edge_of_the_grid_are_marked():
     ].item()
 
 
+@pytest.mark.parametrize(
+    ("values", "scores", "at_edge"),
+    [
+        ([0.1, 1.0, 10.0], [1.0, 1.1, 1.2], True),
+        ([0.1, 1.0, 10.0], [1.2, 1.1, 1.0], True),
+        ([0.1, 1.0, 10.0], [1.1, 1.0, 1.1], False),
+        ([0.1, 1.0, 10.0], [1.0, 1.009, 9.0], False),  # flat towards the end
+        ([0.1, 1.0, 10.0], [9.0, 1.02, 1.0], True),
+        ([0.1, 1.0], [np.inf, 1.0], True),
+        ([0.0, 1.0, 10.0], [1.0, 1.1, 1.2], False),  # nothing lies beyond no damping
+        ([0.0, 1.0, 10.0], [1.2, 1.1, 1.0], True),
+        ([1.0], [1.0], False),
+    ],
+)
+def test_an_end_of_the_dampings_is_an_edge_where_the_score_still_falls(values, scores, at_edge):
+    own = {"problem": "p", "method": "kfac", "diverged_seeds": 0, "seeds": 8}
+    tried = pd.DataFrame(
+        [own | {"lr": 1.0, "damping": v, "score": s, "final": s} for v, s in zip(values, scores)]
+        + [own | {"lr": 2.0, "damping": values[-1], "score": 99.0, "final": 99.0}]
+    )
+    assert select(tried)["damping_at_edge"].tolist() == [at_edge]
+
+
 def test_bands_count_failures_as_infinite():
     table = pd.DataFrame({"method": "sgd", "value": [1.0, 2.0, np.inf, np.nan]})
     band = bands(table, ["method"], "value").iloc[0]

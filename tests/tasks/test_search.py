@@ -1,6 +1,8 @@
-"""The two passes over step sizes: what they find, how much they try, and that a run makes them."""
+"""The two passes over step sizes and dampings: what they find and try, and that a run makes them."""
 
 import itertools
+from collections.abc import Callable
+from math import inf, log
 
 import pytest
 
@@ -8,7 +10,7 @@ from helpers import small_settings
 from layerwise.planning.plan import plan_all
 from layerwise.settings import search
 from layerwise.settings.memory import runs
-from layerwise.settings.search import WHOLE, around, coarse, most_tried
+from layerwise.settings.search import WHOLE_DAMPINGS, WHOLE_LRS, coarse, most_tried, refined
 from layerwise.tasks.run import run_table
 
 
@@ -17,43 +19,64 @@ def grid(size: int) -> list[float]:
 
 
 def found(
-    scores: dict[float, float], fixed: list[float], dampings: list[float]
-) -> tuple[float, int]:
-    """The best of both passes, and how many step sizes they tried."""
-    lrs = list(scores)
+    score: Callable[[float, float], float],
+    lrs: list[float],
+    fixed: list[float],
+    dampings: list[float],
+) -> tuple[float, float, int]:
+    """The best of both passes, and how many choices they tried."""
     first = coarse(lrs, fixed, dampings)
-    tried = [*first, *around(min(first, key=scores.__getitem__), lrs, first)]
-    assert len(set(tried)) == len(tried) and set(tried) <= set(lrs)
-    return min(tried, key=scores.__getitem__), len(tried)
+    tried = list(itertools.product(first[0], first[1] or [0.0]))
+    best = min(tried, key=lambda choice: score(*choice))
+    for some in refined(*best, lrs, dampings, first):
+        tried += itertools.product(some[0], some[1] or [0.0])
+    assert len(set(tried)) == len(tried) and {lr for lr, _ in tried} <= set(lrs)
+    assert {damping for _, damping in tried} <= set(dampings or [0.0])
+    return *min(tried, key=lambda choice: score(*choice)), len(tried)
 
 
 @pytest.mark.parametrize("size", range(1, 31))
 def test_with_one_minimum_both_passes_end_where_trying_all_would(size: int) -> None:
     lrs = grid(size)
     some = [[], [lrs[0]], [lrs[-1]], [lrs[size // 2]]]
-    for best, fixed, dampings in itertools.product(range(size), some, ([], [0.1, 1.0])):
-        scores = {lr: float(abs(place - best)) for place, lr in enumerate(lrs)}
-        where, tried = found(scores, fixed, dampings)
-        assert where == lrs[best]
-        assert tried <= size
-        assert most_tried(lrs, fixed, dampings) <= size * max(len(dampings), 1)
+    for best, fixed, dampings in itertools.product(lrs, some, ([], [0.1, 1.0])):
+        where, _, tried = found(lambda lr, _, best=best: abs(log(lr / best)), lrs, fixed, dampings)
+        assert where == best
+        assert tried <= most_tried(lrs, fixed, dampings) <= size * max(len(dampings), 1)
+
+
+@pytest.mark.parametrize("size", range(2, 12))
+def test_a_damping_that_is_best_with_every_step_size_is_found_too(size: int) -> None:
+    for (lr, damping), lrs in itertools.product(
+        itertools.product(grid(9), grid(size)), (grid(9), grid(9)[::-1])
+    ):
+
+        def away(a: float, b: float, lr: float = lr, damping: float = damping) -> float:
+            return abs(log(a / lr)) + 2 * abs(log(b / damping))
+
+        *where, tried = found(away, lrs, [], grid(size))
+        assert where == [lr, damping]
+        assert tried <= most_tried(lrs, [], grid(size)) < 9 * size
 
 
 def test_beyond_the_largest_stable_step_size_everything_diverges() -> None:
     """The score falls to a cliff, past which it is infinite."""
     lrs = grid(24)
-    for cliff in range(1, 25):
-        scores = {lr: -lr if place < cliff else float("inf") for place, lr in enumerate(lrs)}
-        assert found(scores, [], [])[0] == lrs[cliff - 1]
+    for last in lrs:
+        where = found(lambda lr, _, last=last: -lr if lr <= last else inf, lrs, [], [])[0]
+        assert where == last
 
 
 def test_a_long_grid_is_tried_in_part_and_a_short_one_whole() -> None:
     assert most_tried(grid(24), []) == most_tried(grid(24), [], [0.1]) == 8 + 4
     assert most_tried(grid(24), [grid(24)[8]]) == 9 + 4
     assert most_tried(grid(8), [], [0.0, 0.1, 1.0]) == 4 * 3 + 2
-    for size in range(1, WHOLE):
-        assert coarse(grid(size)) == grid(size)
+    assert most_tried(grid(8), [], grid(8)) == 4 * 4 + 8
+    for size in range(1, WHOLE_LRS):
+        assert coarse(grid(size)) == (grid(size), [])
         assert most_tried(grid(size), [], [0.1, 1.0]) == 2 * size
+    for size in range(1, WHOLE_DAMPINGS):
+        assert coarse([1.0], [], grid(size)) == ([1.0], grid(size))
     assert most_tried([], [], [0.1, 1.0]) == 2
 
 
@@ -67,8 +90,10 @@ def test_no_method_of_the_experiments_tries_more_than_24_choices() -> None:
 
 def test_an_unordered_grid_is_searched_in_its_order_of_size() -> None:
     lrs = grid(9)
-    assert coarse(lrs[::-1]) == coarse(lrs)
-    assert around(lrs[4], lrs[::-1], coarse(lrs)) == [lrs[place] for place in (2, 3, 5, 6)]
+    assert coarse(lrs[::-1], [], lrs[::-1]) == coarse(lrs, [], lrs)
+    for some in (lrs, lrs[::-1]):
+        ((around, none),) = refined(lrs[4], 0.0, some, [], coarse(some))
+        assert (around, none) == ([lrs[place] for place in (2, 3, 5, 6)], [])
 
 
 def test_a_run_tries_both_passes_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +109,7 @@ def test_a_run_tries_both_passes_and_no_more(monkeypatch: pytest.MonkeyPatch) ->
     )
     most = most_tried(settings.method.lr, [], settings.method.damping)
     short, counted = run_table(settings), runs(settings)
-    monkeypatch.setattr(search, "WHOLE", 100)
+    monkeypatch.setattr(search, "WHOLE_LRS", 100)
     whole = run_table(settings)
     assert (counted, runs(settings)) == (2 * most + 2, 2 * 18 + 2)
     tuned = short[short["stage"] == "tuning"]

@@ -7,6 +7,8 @@ from layerwise.results.columns import CHOICE_KEYS
 
 # The share of tuning runs that may diverge with a choice that is selected: they count as infinite.
 MAY_DIVERGE = 0.05
+# How much worse, relatively, the next value of a grid may be for its end to be no edge.
+FLAT = 0.01
 VARIANT = ["method", "damping", "lr"]
 
 
@@ -41,17 +43,32 @@ def select(scores: pd.DataFrame) -> pd.DataFrame:
 
     Ties go to the smaller median final value, then to fewer diverged seeds, then to the
     smaller step size. ``lr_at_edge`` and ``damping_at_edge`` tell that the choice is an end of a grid
-    of several values, so that a wider grid might do better.
+    of several values towards which the score still falls, so that a wider grid might do better.
     """
     order = ["score", "final", "diverged_seeds", "lr", "damping"]
     by = ["problem", "method"]
     chosen = scores.sort_values(order, kind="stable").drop_duplicates(by).sort_index()
-    for axis in ("lr", "damping"):
-        limits = scores.groupby(by)[axis].agg(["min", "max"])
-        low, high = limits.loc[pd.MultiIndex.from_frame(chosen[by])].to_numpy().T
-        at_edge = (chosen[axis] == low) | (chosen[axis] == high)
-        chosen[f"{axis}_at_edge"] = at_edge & (low < high)
+    tried = dict(list(scores.groupby(by)))
+    for axis, other in (("lr", "damping"), ("damping", "lr")):
+        chosen[f"{axis}_at_edge"] = [
+            _at_edge(best, tried[best["problem"], best["method"]], axis, other)
+            for _, best in chosen.iterrows()
+        ]
     return chosen.reset_index(drop=True)
+
+
+def _at_edge(best: pd.Series, tried: pd.DataFrame, axis: str, other: str) -> bool:
+    """Whether the best of the variants that were ``tried`` is an end of its axis, and the next one inwards,
+    with the same value on the ``other``, is not as good to FLAT. Nothing lies beyond no damping at all."""
+    low, high = tried[axis].min(), tried[axis].max()
+    if low == high or not (best[axis] == high or best[axis] == low > 0):
+        return False
+    inwards = tried[(tried[other] == best[other]) & (tried[axis] != best[axis])]
+    if inwards.empty:
+        return True
+    nearest = inwards[axis].min() if best[axis] == low else inwards[axis].max()
+    beside = inwards.loc[inwards[axis] == nearest, "score"].iloc[0]
+    return not beside <= (1 + FLAT) * best["score"]
 
 
 def chosen_runs(table: pd.DataFrame, selection: pd.DataFrame) -> pd.DataFrame:

@@ -1,39 +1,59 @@
 """Which step sizes and dampings are tried where a choice is tuned: the same two passes for every method.
 
-As long as the score has one minimum in the step size, they end where trying all of them would. No torch.
+As long as the score has one minimum in the step size, and one in the damping that is the same with every
+step size, they end where trying all of them would. No torch.
 """
 
 import math
 from collections.abc import Sequence
 
-# A grid of fewer step sizes than this is tried whole.
-WHOLE = 6
+# Fewer step sizes, or dampings, than these are tried whole.
+WHOLE_LRS = 6
+WHOLE_DAMPINGS = 4
+
+# Step sizes, and dampings (none where a method takes none), that are tried together.
+Choices = tuple[list[float], list[float]]
 
 
 def coarse(
-    grid: Sequence[float], fixed: Sequence[float] = (), dampings: Sequence[float] = ()
-) -> list[float]:
-    """The step sizes of the first pass, which is with every damping: every third of ``grid``, from the
-    second on, every second where there are several dampings, and those that are ``fixed``; a short grid is
-    tried whole. (Which damping is best depends on the step size, and such grids have fewer a decade.)"""
-    ordered = sorted(grid)
-    if len(ordered) < WHOLE:
-        return ordered
-    return sorted({*ordered[1 :: 2 if len(dampings) > 1 else 3], *fixed})
+    lrs: Sequence[float], fixed: Sequence[float] = (), dampings: Sequence[float] = ()
+) -> Choices:
+    """The first pass: every third of ``lrs``, from the second on, or where there are several dampings every
+    second, and those that are ``fixed``, with every second damping; short grids are tried whole. (Which
+    damping is best depends on the step size, and such grids have fewer a decade.)"""
+    ordered, values = sorted(lrs), sorted(dampings)
+    if len(ordered) >= WHOLE_LRS:
+        ordered = sorted({*ordered[1 :: 2 if len(values) > 1 else 3], *fixed})
+    return ordered, values[1::2] if len(values) >= WHOLE_DAMPINGS else values
 
 
-def around(best: float, grid: Sequence[float], tried: Sequence[float]) -> list[float]:
-    """The step sizes of the second pass, which is with the damping that did best in the first: those of
-    ``grid`` on either side of ``best``, as far as the next that were ``tried`` or the grid's ends."""
-    below = max((lr for lr in tried if lr < best), default=-math.inf)
-    above = min((lr for lr in tried if lr > best), default=math.inf)
-    return sorted(lr for lr in grid if below < lr < above and lr != best)
+def refined(
+    lr: float,
+    damping: float,
+    lrs: Sequence[float],
+    dampings: Sequence[float],
+    first: Choices,
+) -> list[Choices]:
+    """The second pass, with what lies between the best and the next that were tried ``first``: step sizes
+    on either side of ``lr``, with ``damping`` and those on either side of it; and these with ``lr``."""
+    beside, between = _around(lr, lrs, first[0]), _around(damping, dampings, first[1])
+    own = [damping] if dampings else []
+    around = [(beside, sorted([*own, *between])), ([lr], between)]
+    return [some for some, values in zip(around, (beside, between), strict=True) if values]
 
 
-def most_tried(
-    grid: Sequence[float], fixed: Sequence[float], dampings: Sequence[float] = ()
-) -> int:
+def most_tried(lrs: Sequence[float], fixed: Sequence[float], dampings: Sequence[float] = ()) -> int:
     """How many choices both passes try at most."""
-    first = coarse(grid, fixed, dampings)
-    second = max((len(around(best, grid, first)) for best in first), default=0)
-    return max(len(first), 1) * max(len(dampings), 1) + second
+    first = coarse(lrs, fixed, dampings)
+    most = [
+        max((len(_around(best, values, some)) for best in some), default=0)
+        for values, some in zip((lrs, dampings), first, strict=True)
+    ]
+    return math.prod(max(len(some), 1) for some in first) + math.prod(n + 1 for n in most) - 1
+
+
+def _around(best: float, grid: Sequence[float], tried: Sequence[float]) -> list[float]:
+    """Those of ``grid`` on either side of ``best``, as far as the next that were ``tried`` or its ends."""
+    below = max((value for value in tried if value < best), default=-math.inf)
+    above = min((value for value in tried if value > best), default=math.inf)
+    return sorted(value for value in grid if below < value < above and value != best)

@@ -9,7 +9,7 @@ from layerwise.results.columns import REPORTING, TUNING
 from layerwise.results.selection import score_variants, select
 from layerwise.results.summary import summarise
 from layerwise.settings.run import RunSettings
-from layerwise.settings.search import around, coarse
+from layerwise.settings.search import Choices, coarse, refined
 from layerwise.settings.selection import SELECTIONS
 
 # Yields the groups of cells of each stage, is sent their tables, and returns those of all stages, cell by
@@ -23,15 +23,14 @@ def in_stages(cells: Sequence[RunSettings]) -> Stages:
     if settings.tune_seeds is None:
         (tables,) = yield [list(cells)]
         return [_staged(table, REPORTING) for table in tables]
-    grid = settings.method.lr
-    first = coarse(grid, settings.method.fixed_lr, settings.method.damping)
-    (tuning,) = yield [[_tuning(cell, first, cell.method.damping) for cell in cells]]
+    lrs, dampings = settings.method.lr, settings.method.damping
+    first = coarse(lrs, settings.method.fixed_lr, dampings)
+    (tuning,) = yield [[_tuning(cell, first) for cell in cells]]
     scores = _scores(settings, tuning[0])
     best = select(scores).iloc[0]
-    if refined := around(float(best["lr"]), grid, first):
-        damping = [float(best["damping"])] if settings.method.damping else []
-        (second,) = yield [[_tuning(cell, refined, damping) for cell in cells]]
-        tuning = [pd.concat(of, ignore_index=True) for of in zip(tuning, second, strict=True)]
+    if cross := refined(float(best["lr"]), float(best["damping"]), lrs, dampings, first):
+        second = yield [[_tuning(cell, some) for cell in cells] for some in cross]
+        tuning = [pd.concat(of, ignore_index=True) for of in zip(tuning, *second, strict=True)]
         scores = _scores(settings, tuning[0])
     chosen = yield [[choice(cell) for cell in cells] for choice in _choices(settings, scores)]
     stages = [[_staged(table, TUNING) for table in tuning]]
@@ -44,13 +43,14 @@ def _staged(table: pd.DataFrame, stage: str) -> pd.DataFrame:
     return table
 
 
-def _tuning(settings: RunSettings, lr: list[float], damping: list[float]) -> RunSettings:
+def _tuning(settings: RunSettings, some: Choices) -> RunSettings:
     """Choices on the tuning seeds, measured where the selection looks."""
     assert settings.select_by is not None
     looked_at = {SELECTIONS[settings.select_by][1], "subspace_distance"}
     metrics = [name for name in settings.task.metrics if name in looked_at]
     task = settings.tuning_task().model_copy(update={"metrics": metrics})
-    method = settings.method.model_copy(update={"lr": lr, "damping": damping})
+    lrs, dampings = some
+    method = settings.method.model_copy(update={"lr": lrs, "damping": dampings})
     changed: dict[str, object] = {"seeds": settings.tune_seeds, "task": task, "method": method}
     if settings.select_by in settings.task.measures:  # a metric's last value, and no average
         changed["record_every"] = max(settings.steps, 1)
