@@ -124,7 +124,10 @@ def test_choices_at_the_edge_of_the_grid_are_marked():
 def test_an_end_of_the_dampings_is_an_edge_where_the_score_still_falls(values, scores, at_edge):
     own = {"problem": "p", "method": "kfac", "diverged_seeds": 0, "seeds": 8}
     tried = pd.DataFrame(
-        [own | {"lr": 1.0, "damping": v, "score": s, "final": s} for v, s in zip(values, scores)]
+        [
+            own | {"lr": 1.0, "damping": v, "score": s, "final": s}
+            for v, s in zip(values, scores, strict=True)
+        ]
         + [own | {"lr": 2.0, "damping": values[-1], "score": 99.0, "final": 99.0}]
     )
     assert select(tried)["damping_at_edge"].tolist() == [at_edge]
