@@ -10,7 +10,7 @@ from helpers import small_settings
 from layerwise.planning.plan import plan_all
 from layerwise.settings import search
 from layerwise.settings.memory import runs
-from layerwise.settings.search import WHOLE_DAMPINGS, WHOLE_LRS, coarse, most_tried, refined
+from layerwise.settings.search import BUDGET, WHOLE, coarse, most_tried, refined
 from layerwise.tasks.run import run_table
 
 
@@ -72,11 +72,13 @@ def test_a_long_grid_is_tried_in_part_and_a_short_one_whole() -> None:
     assert most_tried(grid(24), [grid(24)[8]]) == 9 + 4
     assert most_tried(grid(8), [], [0.0, 0.1, 1.0]) == 4 * 3 + 2
     assert most_tried(grid(8), [], grid(8)) == 4 * 4 + 8
-    for size in range(1, WHOLE_LRS):
+    for size in range(1, WHOLE):
         assert coarse(grid(size)) == (grid(size), [])
         assert most_tried(grid(size), [], [0.1, 1.0]) == 2 * size
-    for size in range(1, WHOLE_DAMPINGS):
-        assert coarse([1.0], [], grid(size)) == ([1.0], grid(size))
+    for size in range(1, 9):
+        lrs, dampings = coarse(grid(9), [], grid(size))
+        assert dampings == grid(size) if 4 * size + 2 <= BUDGET else grid(size)[1::2]
+        assert lrs == grid(9)[1 :: 2 if size > 1 else 3]
     assert most_tried([], [], [0.1, 1.0]) == 2
 
 
@@ -109,7 +111,7 @@ def test_a_run_tries_both_passes_and_no_more(monkeypatch: pytest.MonkeyPatch) ->
     )
     most = most_tried(settings.method.lr, [], settings.method.damping)
     short, counted = run_table(settings), runs(settings)
-    monkeypatch.setattr(search, "WHOLE_LRS", 100)
+    monkeypatch.setattr(search, "WHOLE", 100)
     whole = run_table(settings)
     assert (counted, runs(settings)) == (2 * most + 2, 2 * 18 + 2)
     tuned = short[short["stage"] == "tuning"]

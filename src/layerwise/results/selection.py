@@ -58,17 +58,19 @@ def select(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _at_edge(best: pd.Series, tried: pd.DataFrame, axis: str, other: str) -> bool:
-    """Whether the best of the variants that were ``tried`` is an end of its axis, and the next one inwards,
-    with the same value on the ``other``, is not as good to FLAT. Nothing lies beyond no damping at all."""
+    """Whether the best of the variants that were ``tried`` is an end of its axis, and the next value inwards
+    is not as good to FLAT, with the same value on the ``other`` or the nearest that both were tried with.
+    Nothing lies beyond no damping at all."""
     low, high = tried[axis].min(), tried[axis].max()
     if low == high or not (best[axis] == high or best[axis] == low > 0):
         return False
-    inwards = tried[(tried[other] == best[other]) & (tried[axis] != best[axis])]
-    if inwards.empty:
+    inwards = tried.loc[tried[axis] != best[axis], axis]
+    nearest = inwards.min() if best[axis] == low else inwards.max()
+    scores = tried.set_index([axis, other])["score"].unstack(axis)[[best[axis], nearest]].dropna()
+    if scores.empty:
         return True
-    nearest = inwards[axis].min() if best[axis] == low else inwards[axis].max()
-    beside = inwards.loc[inwards[axis] == nearest, "score"].iloc[0]
-    return not beside <= (1 + FLAT) * best["score"]
+    here, beside = scores.iloc[abs(scores.index - best[other]).argmin()]
+    return not beside <= (1 + FLAT) * here
 
 
 def chosen_runs(table: pd.DataFrame, selection: pd.DataFrame) -> pd.DataFrame:

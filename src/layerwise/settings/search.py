@@ -7,9 +7,10 @@ step size, they end where trying all of them would. No torch.
 import math
 from collections.abc import Sequence
 
-# Fewer step sizes, or dampings, than these are tried whole.
-WHOLE_LRS = 6
-WHOLE_DAMPINGS = 4
+# Fewer step sizes than these are tried whole.
+WHOLE = 6
+# Dampings are tried whole up to so many choices.
+BUDGET = 24
 
 # Step sizes, and dampings (none where a method takes none), that are tried together.
 Choices = tuple[list[float], list[float]]
@@ -19,12 +20,14 @@ def coarse(
     lrs: Sequence[float], fixed: Sequence[float] = (), dampings: Sequence[float] = ()
 ) -> Choices:
     """The first pass: every third of ``lrs``, from the second on, or where there are several dampings every
-    second, and those that are ``fixed``, with every second damping; short grids are tried whole. (Which
-    damping is best depends on the step size, and such grids have fewer a decade.)"""
+    second, and those that are ``fixed``; a short grid is tried whole. With every damping, or every second
+    where both passes would try more than BUDGET. (Which damping is best depends on the step size, and such
+    grids have fewer a decade.)"""
     ordered, values = sorted(lrs), sorted(dampings)
-    if len(ordered) >= WHOLE_LRS:
+    if len(ordered) >= WHOLE:
         ordered = sorted({*ordered[1 :: 2 if len(values) > 1 else 3], *fixed})
-    return ordered, values[1::2] if len(values) >= WHOLE_DAMPINGS else values
+    whole = ordered, values
+    return whole if _most(whole, lrs, dampings) <= BUDGET else (ordered, values[1::2] or values)
 
 
 def refined(
@@ -44,7 +47,10 @@ def refined(
 
 def most_tried(lrs: Sequence[float], fixed: Sequence[float], dampings: Sequence[float] = ()) -> int:
     """How many choices both passes try at most."""
-    first = coarse(lrs, fixed, dampings)
+    return _most(coarse(lrs, fixed, dampings), lrs, dampings)
+
+
+def _most(first: Choices, lrs: Sequence[float], dampings: Sequence[float]) -> int:
     most = [
         max((len(_around(best, values, some)) for best in some), default=0)
         for values, some in zip((lrs, dampings), first, strict=True)
