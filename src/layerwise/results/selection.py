@@ -58,8 +58,8 @@ def select(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _at_edge(best: pd.Series, tried: pd.DataFrame, axis: str, other: str) -> bool:
-    """Whether the best of the variants that were ``tried`` is an end of its axis, and the next one inwards is
-    not as good to FLAT, with the same value on the ``other`` or the nearest that both were tried with.
+    """Whether the best of the variants that were ``tried`` is an end of its axis, and the next one inwards
+    is not as good to FLAT, with the same value on the ``other`` or the nearest that both were tried with.
     Nothing lies beyond no damping at all."""
     low, high = tried[axis].min(), tried[axis].max()
     if low == high or not (best[axis] == high or best[axis] == low > 0):
