@@ -28,8 +28,10 @@ def in_stages(cells: Sequence[RunSettings]) -> Stages:
     (tuning,) = yield [[_tuning(cell, first) for cell in cells]]
     scores = _scores(settings, tuning[0])
     best = select(scores).iloc[0]
-    if cross := refined(float(best["lr"]), float(best["damping"]), lrs, dampings, first):
-        second = yield [[_tuning(cell, some) for cell in cells] for some in cross]
+    # Where nothing is left to try this waits for the others, to report in step with them.
+    around = refined(float(best["lr"]), float(best["damping"]), lrs, dampings, first)
+    second = yield [[_tuning(cell, some) for cell in cells] for some in around]
+    if second:
         tuning = [pd.concat(of, ignore_index=True) for of in zip(tuning, *second, strict=True)]
         scores = _scores(settings, tuning[0])
     chosen = yield [[choice(cell) for cell in cells] for choice in _choices(settings, scores)]
