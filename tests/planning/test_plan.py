@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from helpers import composed
@@ -15,7 +16,7 @@ from layerwise.planning.compose import (
     settings_of,
 )
 from layerwise.planning.identity import results_label
-from layerwise.planning.overrides import read
+from layerwise.planning.overrides import parsed, read
 from layerwise.planning.places import CONFIG_DIR
 from layerwise.planning.plan import ExperimentPlan, plan, plan_all
 from layerwise.settings.validation import ConfigError
@@ -264,3 +265,19 @@ def test_an_experiment_may_tune_on_seeds_of_its_own_number():
     assert tuned_on("paper") == [104, 105, 106, 107]
     assert tuned_on("paper", "tune_seeds=[1,2]") == [1, 2]
     assert len(tuned_on("quick")) == 2
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        [*map(str, range(-40, 80))],
+        [f"{place / 7:.6f}" for place in range(120)],
+        ["1", "-2.50", "+3", "0", "-0", "0.0", "1e3", "1_000", "inf", "true", "a word", "007"] * 12,
+    ],
+)
+def test_a_long_list_is_read_as_hydra_reads_it(elements: list[str]) -> None:
+    text = f"task.kappa_x=[{', '.join(elements)}]"
+    ours = parsed(text)
+    hydras = OverridesParser.create().parse_override(text)
+    assert repr(ours.value()) == repr(hydras.value())
+    assert [type(value) for value in ours.value()] == [type(value) for value in hydras.value()]

@@ -34,6 +34,8 @@ ELSEWHERE = {
 SECOND = re.compile(r"[ ,]\s*\+*[A-Za-z_][\w.]*=")
 # Elements of a list that are parsed at once.
 LONG = 50
+# A number that Python reads as Hydra does.
+PLAIN = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d+)?")
 
 
 class Change(NamedTuple):
@@ -206,13 +208,22 @@ def _in_pieces(text: str) -> Override | None:
     key, _, value = text.partition("=")
     if len(value) < 2 * LONG or not re.fullmatch(r"\[[\w\s.,+-]+\]", value):
         return None
-    elements = value[1:-1].split(",")
+    elements = [element.strip() for element in value[1:-1].split(",")]
     parser = OverridesParser.create()
-    pieces = [
-        parser.parse_override(f"{key}=[{','.join(elements[start : start + LONG])}]")
-        for start in range(0, len(elements), LONG)
-    ]
-    whole = pieces[0]
+
+    def piece(some: Sequence[str]) -> Override:
+        return parser.parse_override(f"{key}=[{','.join(some)}]")
+
+    whole = piece(elements[:LONG])
+    values = cast(list[Any], whole._value)
+    for start in range(LONG, len(elements), LONG):
+        some = elements[start : start + LONG]
+        plain = all(map(PLAIN.fullmatch, some))
+        values += map(_number, some) if plain else cast(list[Any], piece(some)._value)
     whole.input_line = text
-    whole._value = [element for piece in pieces for element in cast(list[Any], piece._value)]
     return whole
+
+
+def _number(text: str) -> float | int:
+    """A plain number, as Hydra reads it."""
+    return float(text) if "." in text else int(text)
