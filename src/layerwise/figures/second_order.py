@@ -52,17 +52,15 @@ def draw(tables: dict[str, pd.DataFrame], labels: dict[str, str]) -> tuple[Figur
         axes.set_xlabel("step size")
     upper.colorbar(image, ax=grid, label="subspace distance at the end", shrink=0.8)
     left, right = lower.subplots(1, 2)
-    passage = bands(chosen_runs(tables["summary"], tables["selection"]), BY, "iterations")
-    panels.over_setting(left, passage, "batch_size", labels)
+    chosen = chosen_runs(tables["summary"], tables["selection"])
+    passage = bands(chosen, BY, "iterations")
+    panels.passages(left, passage, "batch_size", labels, chosen["step"].max())
     left.set(xlabel="batch size $n$", ylabel="iterations to the target distance")
     stable = drawn.assign(median=drawn["diverged"].eq(0).astype(float))
     stable = stable.groupby(["method", "batch_size"], sort=False)["median"].mean().reset_index()
     stable = stable.assign(low=stable["median"], high=stable["median"])
     panels.over_setting(right, stable, "batch_size", labels, scale="linear")
     right.set(xlabel="batch size $n$", ylabel="share of stable variants")
-    left.set_xlim(
-        right.get_xlim()
-    )  # where few arrive, their points alone would say little of the axis
     style.legend_below(lower, right, columns=4)
     return figure, drawn
 
