@@ -9,6 +9,7 @@ import pytest
 from helpers import small_settings
 from layerwise.command.estimate import FIXED_RUNS, START_SECONDS, earlier_runs, estimate
 from layerwise.planning.jobs import Cell, Job
+from layerwise.planning.plan import plan
 
 
 def recorded(folder: Path, name: str, seconds: float, **changes: Any) -> None:
@@ -70,3 +71,19 @@ def test_jobs_share_the_cores_but_one_is_on_one(tmp_path: Path) -> None:
     assert one == pytest.approx(10.0 + START_SECONDS["simulate"], abs=2)
     eight, _ = said(tmp_path, "sgd", cores=4, jobs=8)
     assert eight == pytest.approx(2 * one, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "seconds"),
+    [
+        ("condition_study", 603),
+        ("contraction", 84),
+        ("single_index_learning", 156),
+        ("mlp_depth", 235),
+    ],
+)
+def test_what_never_ran_is_guessed_within_a_factor_of_two(experiment: str, seconds: float) -> None:
+    """Of what the jobs took on two cores of an AMD EPYC: they end when they arrive, train in step on the
+    same draws, or are of some depth."""
+    time = estimate({}, plan(experiment, "paper").jobs().values(), {}, cores=1)
+    assert time.guessed and seconds / 2 < time.of_one_core < 2 * seconds

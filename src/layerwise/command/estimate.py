@@ -1,9 +1,10 @@
 """How long jobs that are due take, by the records of earlier runs. No torch.
 
 A step of a run's program costs a fixed time, and more for each run in it. So a cell's cost is counted in
-steps × (FIXED_RUNS + runs) × (dimension / 100)², shared by the cells that are trained at once, and its
-seconds are those of earlier cells of like cost in proportion to the costs. Without the fixed part a small
-run would make a large one seem ten times as long as it is.
+steps × (FIXED_RUNS + runs) × (dimension / 100)² × depth, shared by the cells that are trained at once,
+and its seconds are those of earlier cells of like cost in proportion to the costs. Without the fixed part
+a small run would make a large one seem ten times as long as it is; and where runs end when they arrive,
+so would their largest number of steps.
 """
 
 import json
@@ -21,8 +22,17 @@ from layerwise.settings.tasks import TASKS
 
 # Runs that take as long as a step's fixed part; measured: 10 on single-index data, 150 on linear problems.
 FIXED_RUNS = 100
-# Seconds of a unit of cost without an earlier run of the task; measured: 5e-5 on linear problems.
-SECONDS = 1e-4
+# Seconds of a unit of cost without an earlier run of the task with this engine, rounded from measured ones.
+SECONDS: dict[tuple[str, ...], float] = {
+    ("linear_representation", "moments"): 4e-5,
+    ("linear_representation", "batches"): 1e-4,
+    ("single_index", "batches"): 4e-4,
+    ("teacher_student", "batches"): 1e-3,
+    ("digits", "batches"): 1e-4,
+}
+OTHER_SECONDS = 1e-4
+# Steps until a run arrives, beside κ_x κ_F², in the same way.
+ARRIVES = 100
 # Earlier cells that an estimate is the median of.
 NEAREST = 5
 # Seconds of processor time of a job beside its cells; measured on one core, where jobs share a process.
@@ -117,10 +127,20 @@ def _costs(configurations: Sequence[Mapping[str, Any]]) -> list[float]:
     costs = []
     for configuration, own in zip(configurations, trained, strict=True):
         task = configuration["task"]
-        size = (task.get("d_x", task.get("d", 100)) / 100) ** 2
-        steps = max(1, configuration["steps"])
-        costs.append(steps * (FIXED_RUNS + runs(configuration)) * size / sharing[own])
+        size = (task.get("d_x", task.get("d", 100)) / 100) ** 2 * task.get("depth", 1)
+        costs.append(
+            _steps(configuration) * (FIXED_RUNS + runs(configuration)) * size / sharing[own]
+        )
     return costs
+
+
+def _steps(configuration: Mapping[str, Any]) -> float:
+    """Steps that are taken: where a run ends when it arrives, about as many as SGD takes."""
+    most = max(1, configuration["steps"])
+    if configuration.get("stop_at") is None:
+        return most
+    task = configuration["task"]
+    return min(most, ARRIVES + task.get("kappa_x", 1) * task.get("kappa_f", 1) ** 2)
 
 
 def _trained(configuration: Mapping[str, Any]) -> str:
@@ -129,7 +149,7 @@ def _trained(configuration: Mapping[str, Any]) -> str:
     known = TASKS.get(task["name"])
     only_measured = known.measured_only if known is not None else frozenset()
     kept = {key: value for key, value in task.items() if key not in only_measured}
-    return canonical([configuration["method"]["name"], kept])
+    return canonical([configuration["method"]["name"], configuration["steps"], kept])
 
 
 def _seconds(configuration: Mapping[str, Any], cost: float, earlier: Earlier) -> tuple[float, bool]:
@@ -139,7 +159,8 @@ def _seconds(configuration: Mapping[str, Any], cost: float, earlier: Earlier) ->
         if found := earlier.get(kind):
             near = sorted(found, key=lambda ran: abs(math.log(ran.cost / cost)))[:NEAREST]
             return median(ran.seconds * cost / ran.cost for ran in near), place > 0
-    return SECONDS * cost, True
+    *_, shared = _kinds(configuration)
+    return SECONDS.get(shared, OTHER_SECONDS) * cost, True
 
 
 def _kinds(configuration: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
