@@ -36,11 +36,7 @@ help:
 	@echo "make clean       remove results, new figures, caches and .venv"
 	@echo "CORES=$(CORES) is how many CPUs a workflow may use; PYTHON=$(PYTHON) builds .venv."
 
-# Snakemake 9.27 starts a timer for each job that has ended, and then looks for new jobs once for each
-# timer and timespan: at its default of a second that takes a tenth of a core. It ends with the last of them.
-SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) --max-jobs-per-timespan 1000/$(TIMESPAN)
-TIMESPAN := 10s
-quick: TIMESPAN := 2s
+SNAKEMAKE = $(BIN)/snakemake --cores $(CORES)
 
 reproduce: .venv/runtime.stamp
 	$(SNAKEMAKE) $(SNAKEMAKE_ARGS)

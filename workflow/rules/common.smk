@@ -1,6 +1,7 @@
 # Plans every experiment before any job starts; a setting that cannot be used ends the run here.
 
 import os
+import threading
 from pathlib import Path
 from secrets import token_hex
 
@@ -139,3 +140,18 @@ TABLES = [path for name in EXPERIMENTS for path in tables_of(name) + reduced(nam
 def task_of_figure(wildcards):
     """A heading of the report."""
     return EXPERIMENTS[drawing_of(wildcards).experiment].task.replace("_", " ").capitalize()
+
+
+# Snakemake 9.27 starts a timer each time that it has looked for jobs, and would stay until the last one rings.
+def stop_timers():
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.cancel()
+
+
+onsuccess:
+    stop_timers()
+
+
+onerror:
+    stop_timers()
