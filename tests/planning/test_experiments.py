@@ -56,12 +56,13 @@ def as_planned(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list
     return of
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", options("experiment"))
 def test_an_experiment_runs_from_its_plan_to_its_figures(
     as_planned, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each figure draws every method, from rows without duplicates, and from what it says that it reads
-    alone."""
+    """Each figure draws every method, from rows without duplicates, from what it says that it reads alone,
+    and without a warning: its panels have room."""
     # Taking the letters that are written out of a font is a quarter of drawing, in the way of type 42.
     monkeypatch.setitem(style.RC, "pdf.fonttype", 3)
     experiment = quick_plan(name)
@@ -93,7 +94,7 @@ def test_a_method_that_diverges_everywhere_is_drawn(
 ) -> None:
     """One method, or each, at step sizes that are all too large: the figures are drawn without a
     warning, nothing in them says NaN, and the drawn table has the method. The others' runs are those of
-    the test above."""
+    the test above, which has placed the panels, as takes most of drawing."""
     methods = quick_plan(name).experiment.methods
     chosen = methods if all_methods else methods[:1]
     experiment = quick_plan(name, *(f"method.{method}.lr=[1e20,1e30]" for method in chosen))
@@ -106,7 +107,7 @@ def test_a_method_that_diverges_everywhere_is_drawn(
         write_table(table[~table["method"].isin(chosen)].reset_index(drop=True), runs[-1])
     read = reduced(experiment, runs, tmp_path)
     for name in experiment.experiment.figures:
-        with mpl.rc_context(style.RC):
+        with mpl.rc_context(style.RC | {"figure.constrained_layout.use": False}):
             drawing = importlib.import_module(f"layerwise.figures.{name}")
             figure, drawn = drawing.draw(read, experiment.labels)
             figure.canvas.draw()
