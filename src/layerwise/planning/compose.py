@@ -4,8 +4,7 @@ Runs and plans are composed the same way, as Hydra composes the files; with Hydr
 with all its methods would take seconds. A test holds it against Hydra's own composition. No torch.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from layerwise.planning.choices import as_it_stands, check_option, load, options
-from layerwise.planning.identity import as_before, plain, value_of
+from layerwise.planning.identity import value_of
 from layerwise.planning.method_files import load_method, method_files
 from layerwise.planning.overrides import Change, Overrides, parsed, read, refuse_resolvers, spelled
+from layerwise.planning.plainly import plainly_changed, set_value
 from layerwise.settings.run import RunSettings, run_settings
 from layerwise.settings.validation import ConfigError, nearest
 
@@ -35,7 +35,7 @@ def compose_experiment(name: str, scale: str, overrides: Overrides) -> dict[str,
     # The other methods have no part in it, and OmegaConf takes its time.
     named = {*files["experiment"]["methods"], *overrides.named_methods}
     methods = {name: files["methods"][name] for name in files["methods"] if name in named}
-    if (changed := _plainly_changed(files | {"methods": methods}, overrides.changes)) is not None:
+    if (changed := plainly_changed(files | {"methods": methods}, overrides.changes)) is not None:
         return changed
     config = _changed(files | {"methods": methods}, overrides.changes)
     try:
@@ -43,47 +43,6 @@ def compose_experiment(name: str, scale: str, overrides: Overrides) -> dict[str,
     except OmegaConfBaseException as error:
         raise ConfigError(" ".join(str(error).split())) from None
     return content
-
-
-def _plainly_changed(files: dict[str, Any], changes: Iterable[Change]) -> dict[str, Any] | None:
-    """What OmegaConf makes of merged files with changed keys, in a tenth of its time; None where it has to
-    be asked: where a value refers to another key or is several, and for all that it may refuse."""
-    try:
-        content: dict[str, Any] = _copied(files)
-        for change in changes:
-            *above, last = change.key.split(".")
-            part: Any = content
-            for name in above:
-                part = part[name]
-            if isinstance(change.value, dict) or isinstance(part.get(last), dict):
-                return None
-            if last not in part and not (change.adds and last.isidentifier()):
-                return None
-            part[last] = _copied(_value(change, partial(part.get, last)))
-    except (AttributeError, LookupError, TypeError):
-        return None
-    return content
-
-
-def _value(change: Change, before: Callable[[], Any]) -> Any:
-    """What a change sets, in the place of what is there: a whole number is one however it is written."""
-    value = plain(change.value)
-    if ".options" in change.key or isinstance(value, dict):  # other keys have types of their own
-        value = as_before(value, before())
-    return value
-
-
-def _copied(value: Any) -> Any:
-    """A copy of nested lists and dictionaries. Raises TypeError for a value that is not plain."""
-    if isinstance(value, dict):
-        return {key: _copied(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_copied(one) for one in value]
-    if value is not None and type(value) not in (str, int, float, bool):
-        raise TypeError(value)
-    if isinstance(value, str) and ("${" in value or value == "???"):
-        raise TypeError(value)
-    return value
 
 
 def _changed(files: dict[str, Any], changes: Iterable[Change]) -> DictConfig:
@@ -100,7 +59,7 @@ def _apply(change: Change, config: DictConfig) -> None:
     refused = f"{change.typed} = {change.text} is not allowed:"
     if not isinstance(change.value, dict) and (below := _below(config, change.key)):
         raise ConfigError(f"{refused} it stands for several keys, such as {spelled(below)}")
-    value = _value(change, lambda: value_of(change.key, OmegaConf.to_container(config)))
+    value = set_value(change, lambda: value_of(change.key, OmegaConf.to_container(config)))
     try:
         OmegaConf.update(config, change.key, value, merge=True, force_add=change.adds)
     except (ConfigAttributeError, ConfigKeyError):

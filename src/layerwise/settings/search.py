@@ -6,6 +6,7 @@ step size, they end where trying all of them would. No torch.
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 # Fewer step sizes than these are tried whole.
 WHOLE = 6
@@ -47,6 +48,13 @@ def refined(
 
 def most_tried(lrs: Sequence[float], fixed: Sequence[float], dampings: Sequence[float] = ()) -> int:
     """How many choices both passes try at most."""
+    return _most_tried(tuple(lrs), tuple(fixed), tuple(dampings))
+
+
+@cache  # a plan asks for each of its cells
+def _most_tried(
+    lrs: tuple[float, ...], fixed: tuple[float, ...], dampings: tuple[float, ...]
+) -> int:
     return _most(coarse(lrs, fixed, dampings), lrs, dampings)
 
 
