@@ -232,8 +232,8 @@ class Stepper:
 
     def step(self, weights: Weights, moments: Sequence[Moments]) -> Weights:
         """The weights after a step on the moments of its batches."""
-        self.network.observe(weights, moments[0])
         views = [self.network.view(weights, batch) for batch in moments]
+        self.network.observe(views[0], moments[0])
         layers, self.memory = self.rule.step(views, self.memory)
         return Weights(*layers)
 

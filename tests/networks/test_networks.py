@@ -61,7 +61,8 @@ def test_evaluation_is_that_of_a_trained_batch_norm_layer(name):
     batches = [random_batch(of, n, seed=40 + t, mean=0.5) for t in range(steps)]
     network = NETWORKS[name](of)
     for weights, batch in zip(paths, batches, strict=True):
-        network.observe(weights, Moments.of_batch(*batch))
+        moments = Moments.of_batch(*batch)
+        network.observe(network.view(weights, moments), moments)
     predictor = network.predictor(paths[-1])
     start = 0.9**steps  # what is left of the running variance's start
     for s, v in product(range(2), range(2)):

@@ -83,8 +83,9 @@ def test_nothing_moves_within_a_step(task, method):
     for _ in range(2):  # the first step's weights are shared by the variants
         batches = [draw() for _ in range(rule.batches)]
         with Movements() as movements:
-            network.observe(weights, batches[0])
-            weights, memory = rule.step([network.view(weights, one) for one in batches], memory)
+            views = [network.view(weights, one) for one in batches]
+            network.observe(views[0], batches[0])
+            weights, memory = rule.step(views, memory)
         assert not movements.found
         assert all(layer.device.type == "meta" for layer in weights)
     assert weights[0].shape[:2] == (S, steps.variants)

@@ -28,8 +28,9 @@ def moment_step(settings: RunSettings) -> Callable[[], Layers]:
     def step() -> Layers:
         nonlocal memory
         batch = stream.next()
-        network.observe(weights, batch)
-        moved, memory = rule.step([network.view(weights, batch)], memory)
+        view = network.view(weights, batch)
+        network.observe(view, batch)
+        moved, memory = rule.step([view], memory)
         return moved
 
     return step

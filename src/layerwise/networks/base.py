@@ -116,8 +116,8 @@ class Network(Protocol[Batch]):
     def view(self, weights: Layers, batch: Batch) -> View:
         """The network at ``weights`` on a batch as it was drawn."""
 
-    def observe(self, weights: Layers, batch: Batch) -> None:
-        """Update running statistics, if any, with a training batch."""
+    def observe(self, view: View, batch: Batch) -> None:
+        """Update running statistics, if any, with a training batch and the view on it."""
 
     def keep(self, places: Tensor) -> None:
         """Keep running statistics, if any, of the variants at these places alone."""

@@ -137,9 +137,14 @@ class HiddenBatchNormView(View):
         return times_seed_matrix(self.weights[0], self._centred.xx)
 
     @cached_property
+    def variance(self) -> Tensor:
+        """Of G x on the batch, (S, V, k)."""
+        return (self._feature_x * self.weights[0]).sum(dim=-1)
+
+    @cached_property
     def _scale(self) -> Tensor:
         """s, (S, V, k)."""
-        return ((self._feature_x * self.weights[0]).sum(dim=-1) + BN_EPSILON).rsqrt()
+        return (self.variance + BN_EPSILON).rsqrt()
 
     @cached_property
     def _direct(self) -> LinearView:
@@ -165,7 +170,7 @@ class Plain:
     def view(self, weights: Layers, batch: Moments) -> View:
         return LinearView(batch, weights)
 
-    def observe(self, weights: Layers, batch: Moments) -> None:
+    def observe(self, view: View, batch: Moments) -> None:
         """Nothing is normalised."""
 
     def keep(self, places: Tensor) -> None:
@@ -209,7 +214,7 @@ class InputBatchNorm(Plain):
         variance = centred.xx.diagonal(dim1=-2, dim2=-1)
         return LinearView(centred.scaled_inputs((variance + BN_EPSILON).rsqrt()), weights)
 
-    def observe(self, weights: Layers, batch: Moments) -> None:
+    def observe(self, view: View, batch: Moments) -> None:
         variance = batch.centred.xx.diagonal(dim1=-2, dim2=-1)
         self._running.update(batch.x_mean[:, None, None, :], variance[:, None, None, :])
 
@@ -233,11 +238,10 @@ class HiddenBatchNorm(Plain):
     def view(self, weights: Layers, batch: Moments) -> View:
         return HiddenBatchNormView(batch.centred, weights)
 
-    def observe(self, weights: Layers, batch: Moments) -> None:
-        features = weights[0]
-        feature_x = times_seed_matrix(features, batch.centred.xx)
-        mean = times_seed_matrix(features, batch.x_mean[:, :, None])
-        self._running.update(mean, (feature_x * features).sum(dim=-1, keepdim=True))
+    def observe(self, view: View, batch: Moments) -> None:
+        assert isinstance(view, HiddenBatchNormView)
+        mean = times_seed_matrix(view.weights[0], batch.x_mean[:, :, None])
+        self._running.update(mean, view.variance[..., None])
 
     def keep(self, places: Tensor) -> None:
         self._running.keep(places)

@@ -216,7 +216,7 @@ class MLP:
         """The same on a batch that is prepared already."""
         return MLPView(prepared, weights, self._kind)
 
-    def observe(self, weights: Layers, batch: Batch) -> None:
+    def observe(self, view: View, batch: Batch) -> None:
         """Nothing is kept."""
 
     def keep(self, places: Tensor) -> None:

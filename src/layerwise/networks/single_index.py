@@ -212,7 +212,7 @@ class SingleIndexNetwork:
         zero, one = prepared.x.new_zeros(s, 1, 1, d), prepared.x.new_ones(s, 1, 1, 1)
         return SingleIndexView(prepared, (zero,), ACTIVATIONS["linear"], one)
 
-    def observe(self, weights: Layers, batch: Batch) -> None:
+    def observe(self, view: View, batch: Batch) -> None:
         """Evaluation takes the statistics of its own sample."""
 
     def keep(self, places: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Files with changed keys where they are plain: as OmegaConf merges them, at a tenth of the cost.."""
+"""Files with changed keys where they are plain: as OmegaConf merges them, at a tenth of the cost."""
 
 import re
 from collections.abc import Callable, Iterable

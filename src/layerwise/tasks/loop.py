@@ -130,7 +130,7 @@ def training(
                 break
         if step < last:
             advance(step)
-            network.observe(weights, batches[0])
+            network.observe(view, batches[0])
             views = [view, *(network.view(weights, batch) for batch in batches[1:])]
             proposed, memory = rule.step(views, memory)
             kept = runs.stepped(step + 1, _within(proposed, bounds), lost_runs(memory))
