@@ -134,6 +134,7 @@ def _run(settings: RunSettings) -> pd.DataFrame:
 
 @cache
 def base(task: str, method: str = "sgd", *changes: str) -> RunSettings:
+    """What measures all metrics, unless it is told otherwise."""
     metrics = f"task.metrics=[{','.join(TASKS[task].measures)}]"
     own = [f"method={method}", *BASES[task], metrics, *changes]
     if rule_card(composed(f"method={method}").method.rule).takes_damping:
@@ -187,11 +188,13 @@ def test_every_setting_of_a_task(task, key):
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("method", options("method"))
 def test_every_setting_of_a_method(task, method):
-    """Step sizes, dampings, network, rule and options of every method that the task's network takes."""
+    """Step sizes, dampings, network, rule and options of every method that the task's network takes: what
+    these change, the training loss shows, or what a choice is selected by."""
     noisy = method == "newton" and "noise" in TASKS[task].model_fields
     sizes = ("task.noise=0.2",) if noisy else ()
     try:
-        settings = base(task, method, *sizes)
+        shown = f"task.metrics=[train_loss,{TUNED[task]['select_by']}]"
+        settings = base(task, method, *sizes, shown)
     except ConfigError as refusal:
         assert "needs" in str(refusal)
         return
