@@ -112,6 +112,7 @@ def test_a_run_tries_both_passes_and_no_more(monkeypatch: pytest.MonkeyPatch) ->
     most = most_tried(settings.method.lr, [], settings.method.damping)
     short, counted = run_table(settings), runs(settings)
     monkeypatch.setattr(search, "WHOLE", 100)
+    monkeypatch.setattr(search, "_most_tried", search._most_tried.__wrapped__)
     whole = run_table(settings)
     assert (counted, runs(settings)) == (2 * most + 2, 2 * 18 + 2)
     tuned = short[short["stage"] == "tuning"]
