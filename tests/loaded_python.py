@@ -14,6 +14,7 @@ import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 # What programs, rules and jobs import.
 LIBRARIES = (
@@ -34,49 +35,58 @@ def main() -> None:
     importlib.import_module("snakemake.cli").get_argument_parser()  # and its plugins
     assert not any(name.split(".")[0] == "layerwise" for name in sys.modules)
     gc.freeze()  # so that collecting garbage copies none of it for a call
-    connection = accepted(listening, os.pidfd_open(session))
-    if connection is not None:
-        watch(connection)
+    call = serve(listening, os.pidfd_open(session))
+    if call is None:
+        return
+    try:
+        run(**call)
+        leave(0)
+    except SystemExit as end:
+        if isinstance(end.code, str):  # which Python says
+            raise
+        leave(end.code or 0)
 
 
-def accepted(listening: int, ended: int) -> socket.socket | None:
-    """In a fork for it, the connection of a call; None once the session has ended."""
+def serve(listening: int, ended: int) -> dict[str, Any] | None:
+    """In a fork for it, a call; None once the session has ended. Each is told how its call ended, which is
+    killed where the one who called is gone."""
+    running: dict[int, tuple[socket.socket, int]] = {}
     with socket.socket(fileno=listening) as listener:
-        while ended not in select.select([listener, ended], [], [])[0]:
-            connection, _ = listener.accept()
-            if os.fork() == 0:
-                return connection
-            connection.close()
-            with suppress(ChildProcessError):
-                while os.waitpid(-1, os.WNOHANG)[0]:
-                    pass
-    return None
+        while True:
+            connections = [connection for connection, _ in running.values()]
+            ready = select.select([listener, ended, *running, *connections], [], [])[0]
+            if ended in ready:
+                return None
+            for process, (connection, pid) in list(running.items()):
+                if process in ready:
+                    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+                    with connection, suppress(OSError):  # where it is gone
+                        connection.sendall(f"{status}".encode())
+                    os.close(process)
+                    del running[process]
+                elif connection in ready:
+                    os.kill(pid, signal.SIGKILL)
+            if listener in ready:
+                connection, _ = listener.accept()
+                try:
+                    call = received(connection)
+                except (OSError, ValueError):  # it is gone already
+                    connection.close()
+                    continue
+                pid = os.fork()
+                if pid == 0:
+                    return call
+                for stream in call["given"]:
+                    os.close(stream)
+                running[os.pidfd_open(pid)] = connection, pid
 
 
-def watch(connection: socket.socket) -> None:
-    """Fork for a call, and tell how it ended; it is killed where the one who called is gone."""
-    text, streams, _, _ = socket.recv_fds(connection, CHUNK, 16)
+def received(connection: socket.socket) -> dict[str, Any]:
+    """What is to be run, as :func:`run` takes it."""
+    text, given, _, _ = socket.recv_fds(connection, CHUNK, 16)
     while text and not text.endswith(b"\n"):
         text += connection.recv(CHUNK)
-    call = json.loads(text)
-    pid = os.fork()
-    if pid == 0:
-        connection.close()
-        try:
-            run(streams, **call)
-            leave(0)
-        except SystemExit as end:
-            if isinstance(end.code, str):  # which Python says
-                raise
-            leave(end.code or 0)
-    for stream in streams:
-        os.close(stream)
-    if connection in select.select([os.pidfd_open(pid), connection], [], [])[0]:
-        os.kill(pid, signal.SIGKILL)
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    with suppress(OSError):  # where it is gone
-        connection.sendall(f"{status}".encode())
-    os._exit(0)
+    return {"given": given, **json.loads(text)}
 
 
 def run(

@@ -107,7 +107,7 @@ def test_a_method_that_diverges_everywhere_is_drawn(
         write_table(table[~table["method"].isin(chosen)].reset_index(drop=True), runs[-1])
     read = reduced(experiment, runs, tmp_path)
     for name in experiment.experiment.figures:
-        with mpl.rc_context(style.RC | {"figure.constrained_layout.use": False}):
+        with mpl.rc_context(style.RC | {"figure.constrained_layout.use": False, "figure.dpi": 50}):
             drawing = importlib.import_module(f"layerwise.figures.{name}")
             figure, drawn = drawing.draw(read, experiment.labels)
             figure.canvas.draw()
