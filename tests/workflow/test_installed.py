@@ -1,5 +1,6 @@
 """The package installed from a wheel, without its checkout: what works, and what says that it needs it."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -73,17 +74,33 @@ def test_what_needs_no_checkout_works(python: Path, tmp_path: Path) -> None:
     assert names == {"a.parquet", "a.parquet.json", "own/mine.yaml", "own/mine.py"}
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        "reproduce contraction", "explain", "new-method mine", "page --no-browser", "results",
-        "results remove quick", "export contraction", "compare paper quick",
-    ],
+NEEDS_CHECKOUT = (
+    "reproduce contraction", "explain", "new-method mine", "page --no-browser", "results",
+    "results remove quick", "export contraction", "compare paper quick",
 )  # fmt: skip
-def test_what_needs_the_checkout_says_so(python: Path, tmp_path: Path, words: str) -> None:
-    done = said(python, tmp_path, "-m", "layerwise.cli", *words.split())
-    assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.startswith(f"error: layerwise {words.split()[0]} ")
-    assert done.stderr.count("\n") == 1
-    assert "needs the project's checkout" in done.stderr and "pip install -e ." in done.stderr
+# Calls the command with each, and tells how it ended and what it said.
+CALLS = """
+import contextlib, io, json, sys
+from layerwise.cli import main
+for words in json.loads(sys.argv[1]):
+    said, code = [io.StringIO(), io.StringIO()], 0
+    sys.argv = ["layerwise", *words.split()]
+    with contextlib.redirect_stdout(said[0]), contextlib.redirect_stderr(said[1]):
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+    print(json.dumps([words, code, *(one.getvalue() for one in said)]))
+"""
+
+
+def test_what_needs_the_checkout_says_so(python: Path, tmp_path: Path) -> None:
+    done = said(python, tmp_path, "-c", CALLS, json.dumps(NEEDS_CHECKOUT))
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [words for words, *_ in answers] == list(NEEDS_CHECKOUT), done.stderr
+    for words, code, told, refused in answers:
+        assert code == 2 and told == ""
+        assert refused.startswith(f"error: layerwise {words.split()[0]} ")
+        assert refused.count("\n") == 1
+        assert "needs the project's checkout" in refused and "pip install -e ." in refused
     assert list(tmp_path.iterdir()) == []

@@ -10,6 +10,8 @@ MAY_DIVERGE = 0.05
 # How much worse, relatively, the next value of a grid may be for its end to be no edge.
 FLAT = 0.01
 VARIANT = ["method", "damping", "lr"]
+# Ties go to the smaller median final value, then to fewer diverged seeds, then to the smaller step size.
+ORDER = ["score", "final", "diverged_seeds", "lr", "damping"]
 
 
 def score_variants(summary: pd.DataFrame, select_by: str) -> pd.DataFrame:
@@ -38,16 +40,19 @@ def score_variants(summary: pd.DataFrame, select_by: str) -> pd.DataFrame:
     return scores
 
 
+def best(scores: pd.DataFrame) -> pd.Series:
+    """The variant of one problem and method that the rule selects."""
+    return scores.sort_values(ORDER, kind="stable").iloc[0]
+
+
 def select(scores: pd.DataFrame) -> pd.DataFrame:
     """The rule: for each (problem, method) the variant with the smallest score.
 
-    Ties go to the smaller median final value, then to fewer diverged seeds, then to the
-    smaller step size. ``lr_at_edge`` and ``damping_at_edge`` tell that the choice is an end of a grid
+    Ties go by ORDER. ``lr_at_edge`` and ``damping_at_edge`` tell that the choice is an end of a grid
     of several values towards which the score still falls, so that a wider grid might do better.
     """
-    order = ["score", "final", "diverged_seeds", "lr", "damping"]
     by = ["problem", "method"]
-    chosen = scores.sort_values(order, kind="stable").drop_duplicates(by).sort_index()
+    chosen = scores.sort_values(ORDER, kind="stable").drop_duplicates(by).sort_index()
     tried = dict(list(scores.groupby(by)))
     for axis, other in (("lr", "damping"), ("damping", "lr")):
         chosen[f"{axis}_at_edge"] = [

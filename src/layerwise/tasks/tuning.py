@@ -6,7 +6,7 @@ from functools import partial
 import pandas as pd
 
 from layerwise.results.columns import REPORTING, TUNING
-from layerwise.results.selection import score_variants, select
+from layerwise.results.selection import best, score_variants
 from layerwise.results.summary import summarise
 from layerwise.settings.run import RunSettings
 from layerwise.settings.search import Choices, coarse, refined
@@ -27,9 +27,9 @@ def in_stages(cells: Sequence[RunSettings]) -> Stages:
     first = coarse(lrs, settings.method.fixed_lr, dampings)
     (tuning,) = yield [[_tuning(cell, first) for cell in cells]]
     scores = _scores(settings, tuning[0])
-    best = select(scores).iloc[0]
+    found = best(scores)
     # Where nothing is left to try this waits for the others, to report in step with them.
-    around = refined(float(best["lr"]), float(best["damping"]), lrs, dampings, first)
+    around = refined(float(found["lr"]), float(found["damping"]), lrs, dampings, first)
     second = yield [[_tuning(cell, some) for cell in cells] for some in around]
     if second:
         tuning = [pd.concat(of, ignore_index=True) for of in zip(tuning, *second, strict=True)]
@@ -70,14 +70,14 @@ def _choices(
 ) -> Iterator[Callable[[RunSettings], RunSettings]]:
     """What takes a cell to its run on the reporting seeds, for the selected choice and, at each fixed step
     size, for the damping that is best there."""
-    best = select(scores).iloc[0]
+    selected = best(scores)
     # Where the selected one is a fixed one as well, it goes on as such.
     half = None if settings.stop_at is None else settings.stop_at / 2
-    fixed = best["lr"] in settings.method.fixed_lr
-    yield partial(_chosen, choice=best, stop_at=half if fixed else settings.stop_at)
+    fixed = selected["lr"] in settings.method.fixed_lr
+    yield partial(_chosen, choice=selected, stop_at=half if fixed else settings.stop_at)
     for lr in settings.method.fixed_lr:
-        there = select(scores[scores["lr"] == lr]).iloc[0]
-        if there["lr"] != best["lr"] or there["damping"] != best["damping"]:
+        there = best(scores[scores["lr"] == lr])
+        if there["lr"] != selected["lr"] or there["damping"] != selected["damping"]:
             yield partial(_chosen, choice=there, stop_at=half)
 
 
