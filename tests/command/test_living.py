@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from checkout import Checkout, layerwise, only
+from checkout import NO_PAGE, Checkout, layerwise, only
 from layerwise.results.files import canonical
 
 pytestmark = pytest.mark.processes
@@ -24,7 +24,7 @@ FIVE, THREE = ("seeds=5", "method.sgd.lr=[0.03]"), ("seeds=3",)
 def checkout(small_once: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """Of three seeds, and of five with another step size."""
     made = Checkout(tmp_path_factory.mktemp("living"), small_once)
-    layerwise(made, "reproduce", *SMALL, *FIVE)
+    layerwise(made, "reproduce", *SMALL, *FIVE, "--", *NO_PAGE)
     return made
 
 

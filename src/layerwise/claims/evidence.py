@@ -1,6 +1,7 @@
 """What decided each claim, as tables: bounds, resamples and numbers by seed, and the code behind them."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -82,11 +83,23 @@ def _by_seed(part: Part, rows: pd.DataFrame) -> pd.DataFrame:
     statistic on the column alone, where the part's is an extreme of these."""
     levels = [str(level) for level in rows.columns.names]
     names = [_named(levels, name if isinstance(name, tuple) else (name,)) for name in rows]
+    if rows.empty:  # not judged: no row, of the columns below
+        return _no_numbers()
     _, statistic = _made_of(part.measure)
     alone = [
         statistic(rows.iloc[:, [place]]) if statistic in EXTREMES else np.nan
         for place in range(len(names))
     ]
+    return _long(rows, names, alone)
+
+
+@cache
+def _no_numbers() -> pd.DataFrame:
+    return _long(pd.DataFrame(), [], [])
+
+
+def _long(rows: pd.DataFrame, names: Sequence[str], alone: Sequence[float]) -> pd.DataFrame:
+    """A row for each seed and column of ``rows``, whose names and own statistics are given."""
     flat = rows.set_axis(range(len(names)), axis=1).rename_axis("seed")
     long = flat.reset_index().melt("seed", var_name="column", value_name="value")
     return long.assign(

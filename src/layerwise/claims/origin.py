@@ -3,6 +3,7 @@
 import inspect
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,8 +28,7 @@ def origin(function: Callable[..., Any]) -> Origin:
     arguments = held_by(function)
     given = {key: value for key, value in arguments.items() if not callable(value)}
     shown = ", ".join(f"{key}={value!r}" for key, value in given.items())
-    lines, first = inspect.getsourcelines(written)
-    file = Path(inspect.getsourcefile(written) or "").resolve()
+    lines, first, file = _source(written)
     place = file.relative_to(PACKAGE.parents[1]) if file.is_relative_to(PACKAGE) else file
     return Origin(
         f"{name}({shown})" if given else name,
@@ -36,6 +36,13 @@ def origin(function: Callable[..., Any]) -> Origin:
         "".join(lines),
         list(dict.fromkeys(_words(list(given.values())))),
     )
+
+
+@cache  # many claims are made by one function
+def _source(written: Callable[..., Any]) -> tuple[list[str], int, Path]:
+    """Its text, the line where that begins, and its file."""
+    lines, first = inspect.getsourcelines(written)
+    return lines, first, Path(inspect.getsourcefile(written) or "").resolve()
 
 
 def held_by(function: Callable[..., Any]) -> dict[str, Any]:

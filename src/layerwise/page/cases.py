@@ -24,6 +24,8 @@ def cases_of(claim: Judged, place: int, folder: Folder) -> list[Case]:
     depend on, are one, named by what they share."""
     seeds = folder.claims["_seeds"]
     seeds = seeds[(seeds["claim"] == claim.name) & (seeds["part"] == place)]
+    if seeds.empty:  # not judged
+        return []
     wide = seeds.pivot(index="seed", columns="column", values="value")
     found: dict[tuple[float, ...], Case] = {}
     for own in seeds.drop_duplicates("column").to_dict("records"):

@@ -1,6 +1,7 @@
 """Claims as judged on a folder's tables."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from layerwise.page.folder import Folder
@@ -15,7 +16,7 @@ class Judged:
     name: str
     rows: list[dict[Any, Any]]  # of the table of parts
 
-    @property
+    @cached_property
     def parts(self) -> list[Part]:
         """Its statistics."""
         return [Part.of(row) for row in self.rows]
@@ -65,5 +66,7 @@ def judged_claims(folder: Folder) -> list[Judged]:
     """A folder's claims in their order."""
     if not folder.claims:
         return []
-    grouped = folder.claims[""].groupby("claim", sort=False)
-    return [Judged(str(name), rows.to_dict("records")) for name, rows in grouped]
+    rows: dict[str, list[dict[Any, Any]]] = {}
+    for row in folder.claims[""].to_dict("records"):
+        rows.setdefault(str(row["claim"]), []).append(row)
+    return [Judged(name, own) for name, own in rows.items()]
