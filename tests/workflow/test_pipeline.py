@@ -260,3 +260,24 @@ def test_another_package_of_the_same_name_is_told(finished: Checkout, tmp_path: 
     said = refused.stdout + refused.stderr
     assert refused.returncode == 1 and "Traceback" not in said
     assert f"Python finds the package layerwise in {tmp_path / 'layerwise'}, and" in said
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_snakemake_ends_with_its_last_job(
+    small_once: Checkout, tmp_path: Path, fails: bool
+) -> None:
+    """It does not stay for the timers by which it looks for jobs, of ten minutes here."""
+    checkout = Checkout(tmp_path, small_once)
+    if fails:
+        checkout.edit(
+            "scripts/runs_page.py", "def main() -> None:\n", "def main() -> None:\n    1 / 0\n"
+        )
+    page = only(checkout.folder, "figures/quick-*/runs.html").relative_to(checkout.folder)
+    words = ("--configfile", "small.yaml", "--max-jobs-per-timespan", "1000/10m", "--force")
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", *words, str(page)]
+    done = subprocess.run(
+        command, cwd=checkout.folder, env=environment(checkout.folder / "src"), timeout=60,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == fails, done.stderr
+    assert ("ZeroDivisionError" in done.stderr + done.stdout) == fails
