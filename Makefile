@@ -15,6 +15,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # Shell rules of the workflow find `python` here.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Tests start hundreds of Pythons, which would each compile what they import.
+unexport PYTHONDONTWRITEBYTECODE
 # Snakemake stops where its cache cannot be made in the home.
 ifneq ($(shell mkdir -p "$${XDG_CACHE_HOME:-$$HOME/.cache}/snakemake" 2>/dev/null && echo made), made)
 export XDG_CACHE_HOME := $(CURDIR)/.snakemake/cache
