@@ -31,8 +31,8 @@ def said(
     """Seconds of a job's cell, on so many cores, and whether they are a guess."""
     settings = small_settings(name).model_copy(update=changes)
     job = Job((Cell("p", {}, settings),))
-    time = estimate({"simulate": jobs}, [job] * jobs, earlier_runs(folder / "results"), cores)
-    none = estimate({"simulate": jobs}, [], earlier_runs(folder / "results"), cores)
+    time = estimate({"simulate": jobs}, [job] * jobs, earlier_runs(folder / "results"), cores, 1)
+    none = estimate({"simulate": jobs}, [], earlier_runs(folder / "results"), cores, 1)
     return time.on_cores - none.on_cores, bool(time.guessed)
 
 
@@ -85,5 +85,5 @@ def test_jobs_share_the_cores_but_one_is_on_one(tmp_path: Path) -> None:
 def test_what_never_ran_is_guessed_within_a_factor_of_two(experiment: str, seconds: float) -> None:
     """Of what the jobs took on two cores of an AMD EPYC: they end when they arrive, train in step on the
     same draws, or are of some depth."""
-    time = estimate({}, plan(experiment, "paper").jobs().values(), {}, cores=1)
+    time = estimate({}, plan(experiment, "paper").jobs().values(), {}, cores=1, experiments=1)
     assert time.guessed and seconds / 2 < time.of_one_core < 2 * seconds

@@ -42,11 +42,13 @@ START_SECONDS = {
     "aggregate": 0.5,
     "collect": 0.2,
     "figure": 1.9,
-    "claims": 8.0,
+    "claims": 0.3,
     "runs_page": 0.2,
-    "page": 8.0,
+    "page": 0.35,
 }
-SNAKEMAKE_SECONDS = 7  # to plan, to start that process and to end; and for each job:
+# Those of them that take this for each experiment.
+OF_EACH = ("claims", "page")
+SNAKEMAKE_SECONDS = 5  # to plan and to start that process; and for each job:
 JOB_SECONDS = 0.15
 
 
@@ -87,8 +89,11 @@ def earlier_runs(results: Path) -> Earlier:
     return ran
 
 
-def estimate(due: Mapping[str, int], jobs: Iterable[Job], earlier: Earlier, cores: int) -> Time:
-    """The time of jobs, by the number of each rule's, of which those of ``jobs`` simulate."""
+def estimate(
+    due: Mapping[str, int], jobs: Iterable[Job], earlier: Earlier, cores: int, experiments: int
+) -> Time:
+    """The time of jobs, by the number of each rule's, of which those of ``jobs`` simulate; claims and page
+    are of so many ``experiments``."""
     guessed: set[str] = set()
     simulated = []
     for job in jobs:
@@ -100,7 +105,11 @@ def estimate(due: Mapping[str, int], jobs: Iterable[Job], earlier: Earlier, core
             if is_guess:
                 guessed.add(f"{configuration['method']['name']} on {configuration['task']['name']}")
         simulated.append(seconds)
-    others = sum(START_SECONDS.get(rule, 0) * n for rule, n in due.items() if rule != "simulate")
+    others = sum(
+        START_SECONDS.get(rule, 0) * n * (experiments if rule in OF_EACH else 1)
+        for rule, n in due.items()
+        if rule != "simulate"
+    )
     overhead = SNAKEMAKE_SECONDS + JOB_SECONDS * sum(due.values())
     total = sum(simulated) + others
     # The longest job runs on one core, whatever the others do.

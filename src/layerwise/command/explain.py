@@ -132,7 +132,7 @@ def time_line(
             method, _, part = one.wildcards["job"].rpartition("-")
             jobs.append(planned[one.wildcards["experiment"]][method, int(part)])
     numbers = Counter(one.rule for one in due if one.rule != "all")
-    time = estimate(numbers, jobs, earlier, cores)
+    time = estimate(numbers, jobs, earlier, cores, len(planned))
     line = f"Time: about {_duration(time.on_cores)} on {cores} {'core' if cores == 1 else 'cores'}"
     if cores > 1:
         line += f", {_duration(time.of_one_core)} of one core"
