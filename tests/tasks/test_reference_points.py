@@ -1,7 +1,7 @@
 """Values at step 300 that independent code has found: medians over 8 seeds at full dimensions.
 
 d_x = 100, d_y = 15, k = 8, n = 1024, noise 0.1, rotated basis, kappa_x = 100 and kappa_f = 1 unless
-stated. In single precision, whose differences are far below those between seeds.
+stated. In single precision, whose draws are other ones of the same law.
 """
 
 from functools import cache
@@ -52,7 +52,7 @@ def test_sgd():
 
 
 def test_sgd_diverges_at_three_times_the_step_size():
-    """On most draws: one of float32's here stays."""
+    """On these draws: of single precision's, one run stays."""
     rows = last_rows("sgd", ("method.lr", 0.3), ("dtype", "float64"))
     assert (rows.status == "diverged").all()
 
